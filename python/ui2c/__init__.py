@@ -1,0 +1,1 @@
+"""ui2c: a neural video codec that people can use."""

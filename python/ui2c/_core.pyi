@@ -1,0 +1,230 @@
+"""The native core, as Python sees it. Private: use it through the ui2c package."""
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+Plane = NDArray[Any]
+"""One plane of samples, `[height, width]`: uint8 at 8 bits, uint16 at 9 to 16 bits."""
+Planes = tuple[Plane, Plane, Plane]
+"""Y, U and V of one 4:2:0 picture; chroma is `[(height + 1) // 2, (width + 1) // 2]`."""
+
+class Error(Exception): ...
+class CorruptError(Error): ...
+class TruncatedError(Error): ...
+class UnsupportedError(Error): ...
+class LimitError(Error): ...
+class MismatchError(Error): ...
+
+# --- entropy coder -------------------------------------------------------------------------
+
+@final
+class Tables:
+    """Integer frequency tables, 12 bits each.
+
+    `lengths[t]` entries belong to table t: the symbols -m … m (m = (lengths[t] - 2) // 2) and then
+    the escape; they lie one table after the other in `frequencies` and sum to 4096 per table, each
+    at least 1. Elements whose table index is below `skip` are not coded and decode as 0.
+    """
+
+    def __init__(
+        self, frequencies: NDArray[np.uint16], lengths: NDArray[np.uint16], skip: int = 0
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+@final
+class RansEncoder:
+    """Collects segments in decoding order and codes them all into one stream."""
+
+    def __init__(self) -> None: ...
+    def put(
+        self, tables: Tables, indexes: NDArray[np.uint8], symbols: NDArray[np.int16]
+    ) -> None: ...
+    def put_motion(self, vectors: NDArray[np.int16]) -> None:
+        """Adds a motion field, int16 `[frames, rows, columns, 2]` as (dx, dy) in quarter samples."""
+    def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
+        """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
+
+@final
+class RansDecoder:
+    def __init__(self, data: bytes, log2_lanes: int) -> None: ...
+    def get(self, tables: Tables, indexes: NDArray[np.uint8]) -> NDArray[np.int16]: ...
+    def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
+    def finish(self) -> None:
+        """Raises CorruptError unless everything was consumed and all lanes are at their end."""
+
+# --- bitstream -----------------------------------------------------------------------------
+
+@final
+class Limits:
+    def __init__(
+        self, *, max_pixels: int = ..., max_unit_bytes: int = ..., max_frames: int = ...
+    ) -> None: ...
+
+@final
+class SequenceHeader:
+    width: int
+    height: int
+    bit_depth: int
+    color_primaries: int
+    transfer: int
+    matrix: int
+    full_range: bool
+    timebase: tuple[int, int]
+    """Seconds per tick, as a fraction."""
+    frame_ticks: int
+    """Ticks per frame; 0 when every unit carries its own timing."""
+    sample_aspect: tuple[int, int]
+    frames_per_unit: int
+    """2, or 1 for the single-frame variant."""
+    model_id: bytes
+    """8 bytes."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        bit_depth: int = 8,
+        color_primaries: int = 2,
+        transfer: int = 2,
+        matrix: int = 2,
+        full_range: bool = False,
+        timebase: tuple[int, int] = (1, 25),
+        frame_ticks: int = 1,
+        sample_aspect: tuple[int, int] = (1, 1),
+        frames_per_unit: int = 2,
+        model_id: bytes,
+    ) -> None: ...
+
+@final
+class Unit:
+    """One unit of the stream. Fields that a kind does not have are None."""
+
+    kind: str
+    """"sequence", "intra", "inter", "metadata", "index", "end" or "unknown"."""
+    offset: int
+    """Where it begins in the stream, bytes."""
+    size: int
+    """Bytes it takes, framing and checksum included."""
+    header: SequenceHeader | None
+    qp: int | None
+    cycle: int | None
+    motion_step: int | None
+    """0 (no field), 16, 32 or 64."""
+    log2_lanes: int | None
+    shown: int | None
+    """Frames of this unit that are shown, 1 … frames_per_unit."""
+    feature_hash: int | None
+    ticks: tuple[int, ...] | None
+    """Presentation time of each shown frame relative to the end of the one before, if irregular."""
+    stream: bytes | None
+    """The rANS stream of an intra or inter unit."""
+    metadata: tuple[str, str] | None
+    frames: int | None
+    """End unit: number of frames shown in the whole sequence."""
+
+@final
+class Writer:
+    """Turns units into bytes, to be written in the order of the calls; never seeks."""
+
+    def __init__(self, header: SequenceHeader) -> None: ...
+    def start(self) -> bytes: ...
+    def metadata(self, key: str, value: str) -> bytes: ...
+    def unit(
+        self,
+        *,
+        intra: bool,
+        qp: int,
+        cycle: int,
+        motion_step: int,
+        log2_lanes: int,
+        shown: int,
+        stream: bytes,
+        feature_hash: int | None = None,
+        ticks: tuple[int, ...] | None = None,
+    ) -> bytes: ...
+    def end(self, feature_hash: int | None = None) -> bytes:
+        """End unit and index."""
+
+@final
+class Parser:
+    """Push parser: feed bytes as they come, take units as they complete."""
+
+    def __init__(self, limits: Limits | None = None) -> None: ...
+    def feed(self, data: bytes) -> None: ...
+    def close(self) -> None:
+        """Says that no more bytes follow: what is incomplete becomes an error in next_unit."""
+    def next_unit(self) -> Unit | None:
+        """The next unit; None when more bytes are needed, or after close() when all is read."""
+    def resync(self) -> bool:
+        """After an error: skip to the next random-access unit; False if none is in what was fed."""
+
+def crc32c(data: bytes, initial: int = 0) -> int: ...
+
+# --- motion --------------------------------------------------------------------------------
+
+def search_motion(
+    reference: Plane,
+    frames: NDArray[Any],
+    *,
+    bit_depth: int = 8,
+    lagrangian: float,
+    step: int = 0,
+) -> tuple[int, NDArray[np.int16]]:
+    """Motion of `frames` `[count, height, width]` (luma) from `reference` `[height, width]`.
+
+    `lagrangian` is the price of a bit in squared 8-bit code values. Returns the grid step (16, 32
+    or 64; the best unless `step` fixes it; 0 and an empty array when no vector is worth its bits)
+    and int16 `[count, rows, columns, 2]`, (dx, dy) in quarter samples.
+    """
+
+def compensate(
+    reference: Planes, step: int, vectors: NDArray[np.int16], *, bit_depth: int = 8
+) -> list[Planes]:
+    """The prediction of each frame; the planes' sizes are the reference's. Step 0: copies."""
+
+def motion_bits(vectors: NDArray[np.int16]) -> float:
+    """What the field costs in the stream, bits."""
+
+# --- files ---------------------------------------------------------------------------------
+
+@final
+class VideoReader:
+    """Reads y4m or raw 4:2:0 YUV, one frame at a time. Path "-" is standard input."""
+
+    width: int
+    height: int
+    bit_depth: int
+    frame_rate: tuple[int, int]
+    sample_aspect: tuple[int, int]
+    full_range: bool | None
+
+    @staticmethod
+    def y4m(path: str) -> VideoReader: ...
+    @staticmethod
+    def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoReader: ...
+    def read(self) -> Planes | None: ...
+
+@final
+class VideoWriter:
+    """Writes y4m or raw 4:2:0 YUV. Path "-" is standard output."""
+
+    @staticmethod
+    def y4m(
+        path: str,
+        *,
+        width: int,
+        height: int,
+        bit_depth: int = 8,
+        frame_rate: tuple[int, int] = (25, 1),
+        sample_aspect: tuple[int, int] = (1, 1),
+        full_range: bool = False,
+    ) -> VideoWriter: ...
+    @staticmethod
+    def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoWriter: ...
+    def write(self, frame: Planes) -> None: ...
+    def close(self) -> None: ...

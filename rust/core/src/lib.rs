@@ -1,0 +1,12 @@
+//! The native core of ui2c: entropy coder, bitstream, motion and YUV files.
+//!
+//! Nothing here knows of Python. `docs/bitstream.md` is the specification of
+//! what this crate reads and writes.
+
+pub mod bitstream;
+pub mod error;
+pub mod motion;
+pub mod rans;
+pub mod yuv;
+
+pub use error::{Error, Result};

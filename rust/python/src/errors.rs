@@ -1,0 +1,52 @@
+//! The exception tree and the one converter from core errors.
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+use ui2c_core::Error;
+
+create_exception!(
+    ui2c,
+    UI2CError,
+    PyException,
+    "Base of every error that ui2c raises on bad data."
+);
+create_exception!(ui2c, CorruptError, UI2CError, "The bytes contradict the format or themselves.");
+create_exception!(ui2c, TruncatedError, UI2CError, "The data ends before the format says it may.");
+create_exception!(
+    ui2c,
+    UnsupportedError,
+    UI2CError,
+    "Well-formed, but this version cannot handle it."
+);
+create_exception!(ui2c, LimitError, UI2CError, "The caller's limits forbid going on.");
+create_exception!(
+    ui2c,
+    MismatchError,
+    UI2CError,
+    "This machine's result differs from the encoder's."
+);
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    m.add("Error", py.get_type::<UI2CError>())?;
+    m.add("CorruptError", py.get_type::<CorruptError>())?;
+    m.add("TruncatedError", py.get_type::<TruncatedError>())?;
+    m.add("UnsupportedError", py.get_type::<UnsupportedError>())?;
+    m.add("LimitError", py.get_type::<LimitError>())?;
+    m.add("MismatchError", py.get_type::<MismatchError>())
+}
+
+/// Turns a core error into the Python exception of the same kind.
+pub fn convert(error: Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::Corrupt { .. } => CorruptError::new_err(text),
+        Error::Truncated { .. } => TruncatedError::new_err(text),
+        Error::Unsupported { .. } => UnsupportedError::new_err(text),
+        Error::Limit { .. } => LimitError::new_err(text),
+        Error::InvalidArgument { .. } => PyValueError::new_err(text),
+        Error::Io(io) => io.into(),
+        _ => UI2CError::new_err(text),
+    }
+}

@@ -1,0 +1,19 @@
+//! Thin Python binding: check arguments, release the GIL, call the core, map errors.
+
+use pyo3::prelude::*;
+
+mod coder;
+mod errors;
+mod motion;
+mod stream;
+mod video;
+
+#[pymodule(gil_used = false)]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(m)?;
+    coder::register(m)?;
+    stream::register(m)?;
+    motion::register(m)?;
+    video::register(m)?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))
+}

@@ -43,17 +43,19 @@ impl BitWriter {
 }
 
 /// Reads a run backwards; which bytes it has taken tells where the words must end.
-pub(super) struct BitReader<'a> {
-    data: &'a [u8],
+///
+/// `floor` is where the words end so far: no byte before it is touched.
+pub(super) struct BitReader {
     /// Everything from here on has been taken, save for the unread bits of `byte`.
     start: usize,
     byte: u8,
     left: u32,
 }
 
-impl<'a> BitReader<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
-        Self { data, start: data.len(), byte: 0, left: 0 }
+impl BitReader {
+    /// For a stream that ends at `end`.
+    pub(super) fn new(end: usize) -> Self {
+        Self { start: end, byte: 0, left: 0 }
     }
 
     /// Position of the first byte that belongs to the bits read so far.
@@ -61,24 +63,23 @@ impl<'a> BitReader<'a> {
         self.start
     }
 
-    /// Reads `count` bits without touching the bytes before `floor`.
-    pub(super) fn get(&mut self, count: u32, floor: usize) -> Result<u32> {
+    pub(super) fn get(&mut self, count: u32, data: &[u8], floor: usize) -> Result<u32> {
         let mut value = 0;
         for i in 0..count {
-            value |= self.bit(floor)? << i;
+            value |= self.bit(data, floor)? << i;
         }
         Ok(value)
     }
 
-    pub(super) fn get_golomb(&mut self, floor: usize) -> Result<u32> {
+    pub(super) fn get_golomb(&mut self, data: &[u8], floor: usize) -> Result<u32> {
         let mut prefix = 0;
-        while self.bit(floor)? == 0 {
+        while self.bit(data, floor)? == 0 {
             prefix += 1;
             if prefix > MAX_PREFIX {
                 return Err(Error::corrupt(self.start as u64, "escape code is too long"));
             }
         }
-        Ok((1 << prefix) + self.get(prefix, floor)? - 1)
+        Ok((1 << prefix) + self.get(prefix, data, floor)? - 1)
     }
 
     /// The bits of the run's last byte that nobody has read; zero in a valid stream.
@@ -86,13 +87,13 @@ impl<'a> BitReader<'a> {
         self.byte
     }
 
-    fn bit(&mut self, floor: usize) -> Result<u32> {
+    fn bit(&mut self, data: &[u8], floor: usize) -> Result<u32> {
         if self.left == 0 {
             if self.start <= floor {
                 return Err(Error::corrupt(self.start as u64, "bypass bits run into the words"));
             }
             self.start -= 1;
-            self.byte = self.data[self.start];
+            self.byte = data[self.start];
             self.left = 8;
         }
         let bit = self.byte & 1;

@@ -1,5 +1,7 @@
 //! Takes a stream apart, symbol by symbol.
 
+use std::borrow::Cow;
+
 use super::Tables;
 use super::bypass::BitReader;
 use super::tables::Lookup;
@@ -11,11 +13,11 @@ use crate::{Error, Result};
 /// Whatever the bytes, decoding ends with an error or with symbols in range. After an error the
 /// decoder is of no more use.
 pub struct Decoder<'a> {
-    data: &'a [u8],
+    data: Cow<'a, [u8]>,
     lanes: Lanes,
     /// Where the next word begins.
     position: usize,
-    bits: BitReader<'a>,
+    bits: BitReader,
 }
 
 struct Lanes {
@@ -30,7 +32,8 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// `InvalidArgument` if `log2_lanes` is above 6; `Corrupt` if the initial states are not all
     /// there or out of range.
-    pub fn new(data: &'a [u8], log2_lanes: u8) -> Result<Self> {
+    pub fn new(data: impl Into<Cow<'a, [u8]>>, log2_lanes: u8) -> Result<Self> {
+        let data = data.into();
         if log2_lanes > MAX_LOG2_LANES {
             return Err(Error::invalid(format!(
                 "log2_lanes: {log2_lanes}, want at most {MAX_LOG2_LANES}"
@@ -56,10 +59,10 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(Self {
-            data,
             lanes: Lanes { states, mask: count - 1, next: 0 },
             position: initial.len(),
-            bits: BitReader::new(data),
+            bits: BitReader::new(data.len()),
+            data,
         })
     }
 
@@ -92,7 +95,7 @@ impl<'a> Decoder<'a> {
         if count > 32 {
             return Err(Error::invalid(format!("count: {count}, want at most 32")));
         }
-        self.bits.get(count, self.position)
+        self.bits.get(count, &self.data, self.position)
     }
 
     /// A whole segment: `symbols[i]` was coded with table `indexes[i]`.
@@ -124,7 +127,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// `Corrupt` if not.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(&self) -> Result<()> {
         let position = self.position as u64;
         if let Some(lane) = self.lanes.states.iter().position(|&state| state != LOWER_BOUND) {
             return Err(Error::corrupt(position, format!("lane {lane} does not end as it must")));
@@ -165,8 +168,9 @@ impl<'a> Decoder<'a> {
     /// A value beyond ±`max`.
     #[cold]
     fn get_escaped(&mut self, max: i32) -> Result<i32> {
-        let magnitude = self.bits.get_golomb(self.position)? as i32 + max + 1;
-        let symbol = if self.bits.get(1, self.position)? == 0 { magnitude } else { -magnitude };
+        let magnitude = self.bits.get_golomb(&self.data, self.position)? as i32 + max + 1;
+        let symbol =
+            if self.bits.get(1, &self.data, self.position)? == 0 { magnitude } else { -magnitude };
         if i16::try_from(symbol).is_err() {
             return Err(Error::corrupt(
                 self.bits.start() as u64,

@@ -140,6 +140,6 @@ fn push(state: &mut u32, interval: Interval) -> Option<u16> {
     if word.is_some() {
         *state >>= 16;
     }
-    *state = (*state / frequency << TABLE_BITS) + *state % frequency + start;
+    *state = ((*state / frequency) << TABLE_BITS) + *state % frequency + start;
     word
 }

@@ -93,10 +93,11 @@ class Codec(nn.Module):
 
     def synthesise(self, y: Tensor, context: Tensor, rows: Tensor) -> Tensor:
         """The unit's feature from its decoded latent."""
-        h = self.decoder(torch.cat((shuffle(self.decoder_up(y), 2), context), dim=-1))
-        if self.gate is None:
-            h = h + context
-        return h * self.gains(self.decoder_gains, rows)
+        # The gain undoes the encoder's before anything else, so that features have one scale at
+        # all qualities.
+        h = shuffle(self.decoder_up(y), 2) * self.gains(self.decoder_gains, rows)
+        h = self.decoder(torch.cat((h, context), dim=-1))
+        return h if self.gate is not None else h + context
 
     def render(
         self, feature: Tensor, prediction: Tensor | None, rows: Tensor, blank: Tensor

@@ -130,7 +130,14 @@ def test_index_and_seek() -> None:
 def test_timing_and_repeated_header() -> None:
     writer = _core.Writer(header(frame_ticks=0, timebase=(1, 1000)))
     data = writer.start()
-    common: dict[str, Any] = {"qp": 1, "cycle": 3, "motion_step": 0, "log2_lanes": 0, "shown": 2, "stream": b""}
+    common: dict[str, Any] = {
+        "qp": 1,
+        "cycle": 3,
+        "motion_step": 0,
+        "log2_lanes": 0,
+        "shown": 2,
+        "stream": b"",
+    }
     with pytest.raises(ValueError, match="ticks"):
         writer.unit(intra=True, **common)
     data += writer.unit(intra=True, ticks=(0, 40), repeat_header=True, **common)
@@ -169,7 +176,13 @@ def test_errors_have_types() -> None:
 
 def test_reading_goes_on_behind_damage() -> None:
     writer = _core.Writer(header())
-    common: dict[str, Any] = {"cycle": 0, "motion_step": 0, "log2_lanes": 0, "shown": 2, "stream": b"...."}
+    common: dict[str, Any] = {
+        "cycle": 0,
+        "motion_step": 0,
+        "log2_lanes": 0,
+        "shown": 2,
+        "stream": b"....",
+    }
     pieces = [writer.start()]
     pieces += [writer.unit(intra=i in (0, 2), qp=i, **common) for i in range(4)]
     pieces.append(writer.end())

@@ -1,0 +1,1 @@
+"""Training: clips from photographs and videos, and what learns from them."""

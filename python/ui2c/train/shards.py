@@ -1,0 +1,213 @@
+"""Shards: files of training clips, with the motion fields that an encoder would find in them.
+
+`shard_NNNNN.frames.npy`   uint8 `[clips, 17, 128 · 128 · 3 / 2]`, planar YUV 4:2:0, BT.709 limited
+`shard_NNNNN.steps.npy`    uint8 `[clips, 2, 8]`: grid step (0, 16, 32, 64) by rate level and pair
+`shard_NNNNN.vectors.npy`  int16 `[clips, 2, 8, 2, 8, 8, 2]`: by rate level, pair, frame of the
+                           pair, row, column: (dx, dy) in quarter samples; unused cells are zero
+`shard_NNNNN.json`         what the clips are
+
+Frame 0 is a reserve; pair k is frames 2k + 1 and 2k + 2 and its reference is frame 2k.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ui2c.train import synthesis
+from ui2c.train.clips import ClipLibrary, draw_clip
+from ui2c.train.photographs import PhotographLibrary
+
+VERSION = 1
+"""Of the generator: the same seed and version make the same clips."""
+SIZE = 128
+PAIRS = 8
+FRAMES = 1 + 2 * PAIRS
+CLIPS = 64
+CELLS = SIZE // 16
+LAGRANGIANS = (25.0, 250.0)
+"""Price of a bit in squared 8-bit codes, for the two rate levels of the motion search."""
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, array)
+    part.replace(path)
+
+
+def _file(folder: Path, number: int, kind: str) -> Path:
+    return folder / f"shard_{number:05d}.{kind}"
+
+
+def luma_of(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`[…, 128 · 128 · 3 / 2]` → `[…, 128, 128]`."""
+    return frames[..., : SIZE * SIZE].reshape(*frames.shape[:-1], SIZE, SIZE)
+
+
+def motion_of(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """(steps, vectors) of the clips `[clips, 17, 128 · 128 · 3 / 2]`, shaped as in a shard."""
+    from ui2c import _core
+
+    luma = luma_of(frames)
+    steps = np.zeros((len(frames), len(LAGRANGIANS), PAIRS), np.uint8)
+    vectors = np.zeros((*steps.shape, 2, CELLS, CELLS, 2), np.int16)
+    for clip, level, pair in np.ndindex(*steps.shape):
+        reference, *coded = luma[clip, 2 * pair : 2 * pair + 3]
+        step, found = _core.search_motion(
+            reference, np.stack(coded), lagrangian=LAGRANGIANS[level]
+        )
+        steps[clip, level, pair] = step
+        if step:
+            _, rows, columns, _ = found.shape
+            vectors[clip, level, pair, :, :rows, :columns] = found
+    return steps, vectors
+
+
+def _write_motion(folder: Path, number: int, frames: NDArray[np.uint8]) -> None:
+    steps, vectors = motion_of(frames)
+    # The steps come last: where they are, everything is.
+    _save(_file(folder, number, "vectors.npy"), vectors)
+    _save(_file(folder, number, "steps.npy"), steps)
+
+
+def add_motion(folder: Path) -> int:
+    """Searches motion for the shards in a folder that have none yet; returns how many had none."""
+    added = 0
+    for path in sorted(folder.glob("shard_*.frames.npy")):
+        number = int(path.name.removeprefix("shard_").removesuffix(".frames.npy"))
+        if not _file(folder, number, "steps.npy").exists():
+            _write_motion(folder, number, np.load(path))
+            added += 1
+    return added
+
+
+class ShardMaker:
+    """Makes the clips of any shard; what a shard holds depends on the seed and its number only."""
+
+    def __init__(
+        self, photographs: Path, clips: Path, *, cache: Path, seed: int, synthetic_share: float
+    ) -> None:
+        self._seed = seed
+        self._synthetic_share = synthetic_share
+        self._photographs = PhotographLibrary(photographs) if synthetic_share > 0 else None
+        self._videos = ClipLibrary(clips, cache).videos if synthetic_share < 1 else []
+
+    def make(self, number: int, count: int = CLIPS) -> tuple[NDArray[np.uint8], list[str]]:
+        """(`[count, 17, 128 · 128 · 3 / 2]`, name of each clip's source)."""
+        order = np.random.default_rng([self._seed, number, 0])
+        synthetic = order.permutation(count) < round(self._synthetic_share * count)
+        frames = np.empty((count, FRAMES, SIZE * SIZE * 3 // 2), np.uint8)
+        sources = []
+        photographs = self._photographs.window(self._seed, number) if self._photographs else []
+        for i in range(count):
+            rng = np.random.default_rng([self._seed, number, 1, i])
+            if synthetic[i]:
+                frames[i] = synthesis.synthesise(rng, photographs, frames=FRAMES, size=SIZE)
+                sources.append("synthetic")
+            else:
+                name, luma, chroma = draw_clip(rng, self._videos, frames=FRAMES, size=SIZE)
+                if rng.random() < 0.3:
+                    synthesis.add_noise(rng, luma, chroma)
+                frames[i] = synthesis.pack(luma, chroma)
+                sources.append(name)
+        return frames, sources
+
+
+def build_shards(
+    output: Path,
+    *,
+    photographs: Path,
+    clips: Path,
+    count: int,
+    seed: int,
+    synthetic_share: float = 0.5,
+    first: int = 0,
+    clips_per_shard: int = CLIPS,
+    motion: bool = True,
+    cache: Path | None = None,
+) -> None:
+    """Writes the shards `first` … `first + count − 1` that are not there yet, and reports on them.
+
+    `photographs` and `clips` are folders; either may be missing when its share is zero. `cache` (by
+    default beside `output`) keeps the decoded videos. With `motion` the fields are searched too.
+    Each file is written whole or not at all; the tag file comes last.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    cache = cache or output.parent / "scaled_clips"
+    maker = ShardMaker(
+        photographs, clips, cache=cache, seed=seed, synthetic_share=synthetic_share
+    )
+    for number in range(first, first + count):
+        tag = _file(output, number, "json")
+        if tag.exists():
+            continue
+        start = time.perf_counter()
+        frames, sources = maker.make(number, clips_per_shard)
+        made = time.perf_counter()
+        _save(_file(output, number, "frames.npy"), frames)
+        if motion:
+            _write_motion(output, number, frames)
+        searched = time.perf_counter()
+        description = {
+            "version": VERSION,
+            "seed": seed,
+            "synthetic_share": synthetic_share,
+            "clips": sources,
+        }
+        part = tag.with_name(f".{tag.name}.{os.getpid()}.part")
+        part.write_text(json.dumps(description) + "\n")
+        part.replace(tag)
+        print(
+            f"{tag.stem}: {clips_per_shard / (searched - start):.1f} clips/s "
+            f"({made - start:.1f} s clips, {searched - made:.1f} s motion)",
+            flush=True,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="ui2c data", description="Make shards of training clips from photographs and videos."
+    )
+    parser.add_argument("output", type=Path, help="folder of the shards")
+    parser.add_argument("--photographs", type=Path, help="folder of images")
+    parser.add_argument("--clips", type=Path, help="folder of videos")
+    parser.add_argument("--count", type=int, default=1, help="number of shards")
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--synthetic-share", type=float, default=0.5)
+    parser.add_argument("--cache", type=Path, help="folder for the decoded videos")
+    parser.add_argument("--no-motion", action="store_true", help="leave the motion search out")
+    parser.add_argument(
+        "--add-motion", action="store_true", help="only search motion for the shards without"
+    )
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if options.add_motion:
+        print(f"{add_motion(options.output)} shards")
+        return
+    if options.synthetic_share > 0 and options.photographs is None:
+        parser.error("--photographs is needed for synthetic clips")
+    if options.synthetic_share < 1 and options.clips is None:
+        parser.error("--clips is needed for real clips")
+    build_shards(
+        options.output,
+        photographs=options.photographs,
+        clips=options.clips,
+        count=options.count,
+        seed=options.seed,
+        synthetic_share=options.synthetic_share,
+        first=options.first,
+        motion=not options.no_motion,
+        cache=options.cache,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,150 @@
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyArray2, PyArray4, PyArrayDyn, PyArrayMethods,
+    PyReadonlyArrayDyn, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use ui2c_core::motion::{self, Field, Plane, Sample};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use crate::errors::convert;
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(search_motion, m)?)?;
+    m.add_function(wrap_pyfunction!(compensate, m)?)
+}
+
+type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
+type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
+
+#[pyfunction]
+#[pyo3(signature = (reference, frames, *, bit_depth = 8, lagrangian, step = 0))]
+fn search_motion<'py>(
+    reference: &Bound<'py, PyAny>,
+    frames: &Bound<'py, PyAny>,
+    bit_depth: u32,
+    lagrangian: f32,
+    step: usize,
+) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    if bit_depth == 8 {
+        search_typed::<u8>(reference, frames, bit_depth, lagrangian, step)
+    } else {
+        search_typed::<u16>(reference, frames, bit_depth, lagrangian, step)
+    }
+}
+
+fn search_typed<'py, S: Sample + Element>(
+    reference: &Bound<'py, PyAny>,
+    frames: &Bound<'py, PyAny>,
+    bit_depth: u32,
+    lagrangian: f32,
+    step: usize,
+) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    let py = reference.py();
+    let reference = borrow::<S>(reference, "reference", &["height", "width"])?;
+    let frames = borrow::<S>(frames, "frames", &["count", "height", "width"])?;
+    let reference = plane(&reference, reference.shape())?;
+    let size = (frames.shape()[1], frames.shape()[2]);
+    if size != (reference.height(), reference.width()) {
+        return Err(PyValueError::new_err(format!(
+            "frames are {} x {}, reference is {} x {}",
+            size.1,
+            size.0,
+            reference.width(),
+            reference.height()
+        )));
+    }
+    let samples = frames.as_slice()?;
+    let frames = samples
+        .chunks_exact(size.0 * size.1)
+        .map(|frame| Plane::new(size.1, size.0, frame).map_err(convert))
+        .collect::<PyResult<Vec<_>>>()?;
+    let field = py
+        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step))
+        .map_err(convert)?;
+    Ok((field.step(), vectors_to_numpy(py, &field)?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (reference, step, vectors, *, bit_depth = 8))]
+fn compensate<'py>(
+    py: Python<'py>,
+    reference: [Bound<'py, PyAny>; 3],
+    step: usize,
+    vectors: &Bound<'py, PyAny>,
+    bit_depth: u32,
+) -> PyResult<Bound<'py, PyAny>> {
+    let field = field(step, vectors)?;
+    Ok(if bit_depth == 8 {
+        compensate_typed::<u8>(py, &reference, &field, bit_depth)?.into_pyobject(py)?.into_any()
+    } else {
+        compensate_typed::<u16>(py, &reference, &field, bit_depth)?.into_pyobject(py)?.into_any()
+    })
+}
+
+fn compensate_typed<'py, S: Sample + Element>(
+    py: Python<'py>,
+    reference: &[Bound<'py, PyAny>; 3],
+    field: &Field,
+    bit_depth: u32,
+) -> PyResult<Vec<NumpyPlanes<'py, S>>> {
+    let names = ["reference[0]", "reference[1]", "reference[2]"];
+    let arrays = reference
+        .iter()
+        .zip(names)
+        .map(|(array, name)| borrow::<S>(array, name, &["height", "width"]))
+        .collect::<PyResult<Vec<_>>>()?;
+    let shape = |k: usize| arrays[k].shape();
+    let planes =
+        [plane(&arrays[0], shape(0))?, plane(&arrays[1], shape(1))?, plane(&arrays[2], shape(2))?];
+    let predictions =
+        py.detach(|| motion::compensate(planes, field, bit_depth)).map_err(convert)?;
+    let to_numpy = |samples: Vec<S>, k: usize| {
+        let shape = [planes[k].height(), planes[k].width()];
+        PyArray1::from_vec(py, samples).reshape(shape)
+    };
+    predictions
+        .into_iter()
+        .map(|[y, u, v]| Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?)))
+        .collect()
+}
+
+/// The array as C-contiguous elements of type `T`, or a ValueError that names the argument.
+fn borrow<'py, T: Element>(
+    array: &Bound<'py, PyAny>,
+    name: &str,
+    dimensions: &[&str],
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    let error = |what: String| PyValueError::new_err(format!("{name} must be {what}"));
+    let dtype = T::get_dtype(array.py());
+    let array =
+        array.cast::<PyArrayDyn<T>>().map_err(|_| error(format!("a NumPy array of {dtype}")))?;
+    if array.ndim() != dimensions.len() {
+        return Err(error(format!("[{}], not {:?}", dimensions.join(", "), array.shape())));
+    }
+    if !array.is_c_contiguous() {
+        return Err(error("C-contiguous".into()));
+    }
+    array.try_readonly().map_err(|_| error("free to read".into()))
+}
+
+fn plane<'a, S: Sample + Element>(
+    array: &'a PyReadonlyArrayDyn<S>,
+    shape: &[usize],
+) -> PyResult<Plane<'a, S>> {
+    Plane::new(shape[1], shape[0], array.as_slice()?).map_err(convert)
+}
+
+fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
+    let vectors = borrow::<i16>(vectors, "vectors", &["frames", "rows", "columns", "2"])?;
+    let &[frames, rows, columns, 2] = vectors.shape() else {
+        return Err(PyValueError::new_err("vectors must have 2 components"));
+    };
+    let (pairs, _) = vectors.as_slice()?.as_chunks::<2>();
+    Field::new(step, frames, rows, columns, pairs.to_vec()).map_err(convert)
+}
+
+fn vectors_to_numpy<'py>(py: Python<'py>, field: &Field) -> PyResult<Bound<'py, PyArray4<i16>>> {
+    let components: Vec<i16> = field.vectors().iter().copied().flatten().collect();
+    let shape = [field.frames(), field.rows(), field.columns(), 2];
+    components.into_pyarray(py).reshape(shape)
 }

@@ -1,0 +1,252 @@
+//! Whole-sample block search.
+
+use super::cost::{Cost, median_neighbour};
+use super::pyramid::Pyramid;
+use crate::motion::plane::Padded;
+use crate::motion::{STEPS, Vector};
+
+/// Block edge at the reduced levels.
+const SMALL: usize = 8;
+/// Range of the exhaustive search at the smallest level, in full-size samples.
+const RANGE: i32 = 80;
+/// Steps of the walk to the next local minimum.
+const WALK: usize = 16;
+/// Largest whole-sample component; leaves room for a fraction.
+const LARGEST: i16 = 510;
+
+/// A grid of whole-sample vectors at one level of the pyramid.
+struct Grid {
+    columns: usize,
+    rows: usize,
+    vectors: Vec<Vector>,
+}
+
+pub(crate) struct Blocks;
+
+impl Blocks {
+    /// Quarter-sample vectors (whole samples, in fact) for each of the steps.
+    ///
+    /// `before` has the fields of the frame before, whose motion goes on as a guess.
+    pub fn search(
+        reference: &Pyramid,
+        frame: &Pyramid,
+        cost: Cost,
+        before: Option<[&[Vector]; 3]>,
+    ) -> [Vec<Vector>; 3] {
+        let mut grid: Option<Grid> = None;
+        for level in (1..frame.levels.len()).rev() {
+            let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+            grid = Some(match grid {
+                None => matcher.exhaustive(),
+                Some(parent) => matcher.descend(&parent),
+            });
+        }
+        let fine = Matcher::new(reference, frame, 0, STEPS[0], cost);
+        let guesses = before.map(|b| b[0]);
+        let fine = match grid {
+            None => fine.exhaustive(),
+            Some(parent) => fine.search(|r, c, guess| {
+                for v in parent.around(r, c) {
+                    guess(double(v));
+                }
+                continue_motion(guesses, r * fine.columns + c, guess);
+            }),
+        };
+        let mut grids = vec![fine];
+        for k in 1..STEPS.len() {
+            let matcher = Matcher::new(reference, frame, 0, STEPS[k], cost);
+            let finer = &grids[k - 1];
+            let guesses = before.map(|b| b[k]);
+            let coarser = matcher.search(|r, c, guess| {
+                for v in finer.inside(r, c) {
+                    guess(v);
+                }
+                continue_motion(guesses, r * matcher.columns + c, guess);
+            });
+            grids.push(coarser);
+        }
+        let mut grids = grids.into_iter();
+        std::array::from_fn(|_| {
+            let grid = grids.next().expect("one grid per step");
+            grid.vectors.iter().map(|v| v.map(|c| 4 * c)).collect()
+        })
+    }
+}
+
+fn double(v: Vector) -> Vector {
+    v.map(|c| 2 * c)
+}
+
+/// Guesses the motion of the frame before and, as the reference is one frame further away, twice
+/// that.
+fn continue_motion(before: Option<&[Vector]>, cell: usize, guess: &mut dyn FnMut(Vector)) {
+    if let Some(before) = before {
+        guess(before[cell].map(|c| (c + 2) >> 2));
+        guess(before[cell].map(|c| (c + 1) >> 1));
+    }
+}
+
+impl Grid {
+    /// The vectors of the cells of a grid of half as many cells that lie around a cell.
+    fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+        let near = |i: usize, count: usize| {
+            let own = (i / 2).min(count - 1);
+            let other = if i % 2 == 0 { own.saturating_sub(1) } else { (own + 1).min(count - 1) };
+            [own, other]
+        };
+        let (rows, columns) = (near(row, self.rows), near(column, self.columns));
+        [(0, 0), (0, 1), (1, 0), (1, 1)]
+            .into_iter()
+            .map(move |(r, c)| self.vectors[rows[r] * self.columns + columns[c]])
+    }
+
+    /// The vectors of the cells of a grid of twice as many cells that lie in a cell.
+    fn inside(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+        let rows = 2 * row..(2 * row + 2).min(self.rows);
+        let columns = 2 * column..(2 * column + 2).min(self.columns);
+        rows.flat_map(move |r| columns.clone().map(move |c| self.vectors[r * self.columns + c]))
+    }
+}
+
+/// Matches the blocks of one level.
+struct Matcher<'a> {
+    reference: &'a Padded<u8>,
+    frame: &'a Padded<u8>,
+    block: usize,
+    rows: usize,
+    columns: usize,
+    /// log2 of the size of this level's samples.
+    level: usize,
+    cost: Cost,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(
+        reference: &'a Pyramid,
+        frame: &'a Pyramid,
+        level: usize,
+        block: usize,
+        cost: Cost,
+    ) -> Self {
+        let (reference, frame) = (&reference.levels[level], &frame.levels[level]);
+        let (rows, columns) = (frame.height().div_ceil(block), frame.width().div_ceil(block));
+        Self { reference, frame, block, rows, columns, level, cost }
+    }
+
+    /// Tries every vector in range; for the smallest level.
+    fn exhaustive(&self) -> Grid {
+        let range = RANGE >> self.level;
+        self.search(|_, _, guess| {
+            for dy in -range..=range {
+                for dx in -range..=range {
+                    guess([dx as i16, dy as i16]);
+                }
+            }
+        })
+    }
+
+    fn descend(&self, parent: &Grid) -> Grid {
+        self.search(|r, c, guess| parent.around(r, c).for_each(|v| guess(double(v))))
+    }
+
+    /// For each cell the best of zero, the neighbours, what `guesses` proposes, and the walk
+    /// from there to a local minimum.
+    fn search(&self, guesses: impl Fn(usize, usize, &mut dyn FnMut(Vector))) -> Grid {
+        let mut vectors: Vec<Vector> = Vec::with_capacity(self.rows * self.columns);
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                let predicted = median_neighbour(&vectors, self.columns, row, column);
+                let mut best = Best { vector: predicted, bits: f32::INFINITY, last: None };
+                let mut guess = |v: Vector| self.try_vector(row, column, v, predicted, &mut best);
+                guess(predicted);
+                guess([0, 0]);
+                if column > 0 {
+                    guess(vectors[row * self.columns + column - 1]);
+                }
+                if row > 0 {
+                    guess(vectors[(row - 1) * self.columns + column]);
+                }
+                guesses(row, column, &mut guess);
+                self.walk(row, column, predicted, &mut best);
+                vectors.push(best.vector);
+            }
+        }
+        Grid { columns: self.columns, rows: self.rows, vectors }
+    }
+
+    fn walk(&self, row: usize, column: usize, predicted: Vector, best: &mut Best) {
+        for _ in 0..WALK {
+            let [x, y] = best.vector;
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
+                self.try_vector(row, column, [x + dx, y + dy], predicted, best);
+            }
+            if best.vector == [x, y] {
+                break;
+            }
+        }
+    }
+
+    #[inline]
+    fn try_vector(&self, row: usize, column: usize, v: Vector, predicted: Vector, best: &mut Best) {
+        let largest = LARGEST >> self.level;
+        let v = v.map(|c| c.clamp(-largest, largest));
+        if best.last == Some(v) || (best.vector == v && best.bits.is_finite()) {
+            return;
+        }
+        best.last = Some(v);
+        let (x, y) = (column * self.block, row * self.block);
+        let width = self.block.min(self.frame.width() - x);
+        let height = self.block.min(self.frame.height() - y);
+        let sum = self.difference(x, y, width, height, v);
+        let count = (width * height) as f32;
+        // A Laplacian residual has about this sum of squares.
+        let squares = 2.0 * (sum as f32) * (sum as f32) / count;
+        let scale = (1 << (2 * self.level)) as f32;
+        let size = |v: Vector| v.map(|c| c << (self.level + 2));
+        let bits =
+            scale * self.cost.residual(squares, count) + self.cost.vector(size(v), size(predicted));
+        if bits < best.bits {
+            best.bits = bits;
+            best.vector = v;
+        }
+    }
+
+    /// Sum of absolute differences.
+    fn difference(&self, x: usize, y: usize, width: usize, height: usize, v: Vector) -> u32 {
+        let border = self.reference.before() as i32;
+        let clamp = |p: usize, d: i16, block: usize, length: usize| {
+            (p as i32 + d as i32).clamp(-border, (length + border as usize - block) as i32)
+        };
+        let from_x = clamp(x, v[0], width, self.reference.width());
+        let from_y = clamp(y, v[1], height, self.reference.height());
+        let rows = (0..height as i32).map(|k| {
+            let a = &self.frame.from(x as i32, y as i32 + k)[..width];
+            let b = &self.reference.from(from_x, from_y + k)[..width];
+            (a, b)
+        });
+        match width {
+            8 => rows.map(|(a, b)| row_difference::<8>(a, b)).sum(),
+            16 => rows.map(|(a, b)| row_difference::<16>(a, b)).sum(),
+            32 => rows.map(|(a, b)| row_difference::<32>(a, b)).sum(),
+            64 => rows.map(|(a, b)| row_difference::<64>(a, b)).sum(),
+            _ => rows.map(|(a, b)| sum_differences(a, b)).sum(),
+        }
+    }
+}
+
+struct Best {
+    vector: Vector,
+    bits: f32,
+    /// What was tried last.
+    last: Option<Vector>,
+}
+
+#[inline(always)]
+fn row_difference<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
+    sum_differences(&a[..N], &b[..N])
+}
+
+#[inline(always)]
+fn sum_differences(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(&a, &b)| a.abs_diff(b) as u32).sum()
+}

@@ -1,0 +1,84 @@
+//! What vectors and residuals cost, in bits.
+
+use crate::motion::Vector;
+
+/// Estimates bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    /// Mean squared error at which a residual begins to be coded: a uniform quantiser of that
+    /// error trades rate for distortion at the Lagrangian's price.
+    floor: f32,
+}
+
+impl Cost {
+    pub fn new(lagrangian: f32) -> Self {
+        Self { floor: lagrangian / (2.0 * std::f32::consts::LN_2) }
+    }
+
+    /// Bits of a residual of `count` samples with this sum of squares: its distortion divided by
+    /// the Lagrangian when small, what coding it takes when large.
+    #[inline]
+    pub fn residual(&self, squares: f32, count: f32) -> f32 {
+        0.5 * count * (squares / (count * self.floor)).ln_1p() * std::f32::consts::LOG2_E
+    }
+
+    /// Derivative of `residual` by the sum of squares.
+    #[inline]
+    pub fn slope(&self, squares: f32, count: f32) -> f32 {
+        0.5 * std::f32::consts::LOG2_E * count / (squares + count * self.floor)
+    }
+
+    /// Bits of a vector that was predicted as `predicted`, roughly.
+    #[inline]
+    pub fn vector(&self, vector: Vector, predicted: Vector) -> f32 {
+        component(vector[0] - predicted[0]) + component(vector[1] - predicted[1])
+    }
+}
+
+#[inline]
+fn component(residual: i16) -> f32 {
+    const TABLE: [f32; 32] = {
+        let mut table = [0.5; 32];
+        let mut k = 1;
+        while k < 32 {
+            // 2 + 1.5 · log2(k), with log2 taken as linear between powers of two.
+            let whole = (k as u32).ilog2();
+            let fraction = k as f32 / (1 << whole) as f32 - 1.0;
+            table[k] = 2.0 + 1.5 * (whole as f32 + fraction);
+            k += 1;
+        }
+        table
+    };
+    let size = residual.unsigned_abs() as usize;
+    if size < 32 { TABLE[size] } else { 2.0 + 1.5 * (size as f32).log2() }
+}
+
+/// The component-wise median of the vectors at the left, above and above to the right in a grid
+/// that is filled up to (row, column); those outside the grid do not take part.
+pub(crate) fn median_neighbour(
+    grid: &[Vector],
+    columns: usize,
+    row: usize,
+    column: usize,
+) -> Vector {
+    let at = |r: usize, c: usize| grid[r * columns + c];
+    let left = (column > 0).then(|| at(row, column - 1));
+    if row == 0 {
+        return left.unwrap_or([0, 0]);
+    }
+    let above = at(row - 1, column);
+    let corner = if column + 1 < columns {
+        at(row - 1, column + 1)
+    } else if column > 0 {
+        at(row - 1, column - 1)
+    } else {
+        above
+    };
+    let left = left.unwrap_or(above);
+    [0, 1].map(|k| median(left[k], above[k], corner[k]))
+}
+
+#[inline]
+fn median(a: i16, b: i16, c: i16) -> i16 {
+    a.min(b).max(a.max(b).min(c))
+}

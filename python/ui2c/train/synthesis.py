@@ -183,18 +183,18 @@ def render(scene: Scene, frames: int, size: int) -> tuple[Tensor, Tensor]:
 
     Float32 on the scale of 8-bit codes, neither rounded nor clipped. Time zero is the clip's middle.
     """
-    times = np.arange(frames) - (frames - 1) / 2
-    exposures = 1
+    times = np.arange(frames)[:, None] - (frames - 1) / 2
     if scene.shutter > 0:
         speeds = [np.hypot(*p.velocity) for p in (scene.motion, *(x.motion for x in scene.layers))]
         exposures = int(np.clip(np.ceil(max(speeds) * scene.shutter / 1.5), 1, 6))
-        open_for = (np.arange(exposures) + 0.5) / exposures - 0.5
-        times = (times[:, None] + scene.shutter * open_for).ravel()
-    luma, chroma = _look(scene.view, _plane_positions(scene.motion, times, size))
+        times = times + scene.shutter * ((np.arange(exposures) + 0.5) / exposures - 0.5)
+
+    instants = times.ravel()
+    luma, chroma = _look(scene.view, _plane_positions(scene.motion, instants, size))
     for layer in scene.layers:
-        _cover(layer, times, luma, chroma)
-    luma = luma.view(frames, exposures, size, size).mean(1)
-    chroma = chroma.view(2, frames, exposures, size // 2, size // 2).mean(2)
+        _cover(layer, instants, luma, chroma)
+    luma = luma.view(*times.shape, size, size).mean(1)
+    chroma = chroma.view(2, *times.shape, size // 2, size // 2).mean(2)
     return luma, chroma
 
 
@@ -208,7 +208,7 @@ def _direction(rng: Rng) -> Floats:
 
 
 def _speed(rng: Rng, median: float) -> float:
-    return float(min(rng.lognormal(np.log(median), 1.1), FASTEST))
+    return float(min(rng.lognormal(np.log(median), 1.05), FASTEST))
 
 
 def _shake(rng: Rng, strength: float) -> Floats:
@@ -259,7 +259,7 @@ def draw_camera(rng: Rng) -> Motion:
         return Motion(shake=_shake(rng, rng.lognormal(np.log(0.3), 0.8)))
     if kind < 0.42:
         return Motion(ripples=_ripples(rng, rng.lognormal(np.log(0.6), 0.7)))
-    return _draw_motion(rng, median_speed=1.4)
+    return _draw_motion(rng, median_speed=1.1)
 
 
 def _texture(photograph: Photograph, level: int, centre: Floats, reach: float) -> float:
@@ -279,7 +279,7 @@ def draw_view(rng: Rng, photographs: list[Photograph], room: Floats, size: int) 
     The most textured of a few places, now and then the flattest: skies and walls exist.
     """
     flat = rng.random() < 0.15
-    ratio = rng.uniform(0.3, 0.55) if rng.random() < 0.15 else rng.uniform(0.6, 0.95)
+    ratio = rng.uniform(0.4, 0.7) if rng.random() < 0.15 else rng.uniform(0.75, 1.2)
     best: tuple[float, View] | None = None
     for photograph in rng.choice(np.array(photographs, dtype=object), 3):
         level = int(rng.integers(photograph.luma_levels))
@@ -355,11 +355,13 @@ def draw_scene(rng: Rng, photographs: list[Photograph], frames: int, size: int) 
 def _colour(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
     """Contrast, brightness, gamma and saturation of a whole clip, in place."""
     kind = rng.random()
-    contrast = rng.uniform(0.75, 1.15)
+    contrast = rng.uniform(0.85, 1.2)
     gamma = float(np.exp(rng.normal(0, 0.15)))
     if kind < 0.12:
         contrast, gamma = rng.uniform(0.2, 0.6), rng.uniform(1.0, 1.6)
-    saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.5, 1.2) * min(1.0, contrast + 0.2)
+    saturation = rng.uniform(0.45, 1.15) * min(1.0, contrast + 0.2)
+    if rng.random() < 0.05:
+        saturation = 0.0
     luma.sub_(16).div_(219).clamp_(0, 1).pow_(gamma).mul_(219 * contrast).add_(16)
     lift = rng.uniform(0, max(0.0, 219 * (1 - contrast)) * 0.5)
     luma += float(lift)

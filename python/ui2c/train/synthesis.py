@@ -259,7 +259,7 @@ def draw_camera(rng: Rng) -> Motion:
         return Motion(shake=_shake(rng, rng.lognormal(np.log(0.3), 0.8)))
     if kind < 0.42:
         return Motion(ripples=_ripples(rng, rng.lognormal(np.log(0.6), 0.7)))
-    return _draw_motion(rng, median_speed=1.1)
+    return _draw_motion(rng, median_speed=0.9)
 
 
 def _texture(photograph: Photograph, level: int, centre: Floats, reach: float) -> float:
@@ -279,7 +279,7 @@ def draw_view(rng: Rng, photographs: list[Photograph], room: Floats, size: int) 
     The most textured of a few places, now and then the flattest: skies and walls exist.
     """
     flat = rng.random() < 0.15
-    ratio = rng.uniform(0.4, 0.7) if rng.random() < 0.15 else rng.uniform(0.75, 1.2)
+    ratio = rng.uniform(0.4, 0.7) if rng.random() < 0.15 else rng.uniform(0.65, 1.1)
     best: tuple[float, View] | None = None
     for photograph in rng.choice(np.array(photographs, dtype=object), 3):
         level = int(rng.integers(photograph.luma_levels))
@@ -320,7 +320,7 @@ def _draw_layer(rng: Rng, photographs: list[Photograph], camera: Motion, size: i
         factor = rng.uniform(1.1, 2.5)
         motion = Motion(camera.velocity * factor, camera.acceleration * factor, camera.shake * factor)
     else:
-        motion = _draw_motion(rng, median_speed=1.8)
+        motion = _draw_motion(rng, median_speed=1.5)
     radius = float(np.exp(rng.uniform(np.log(0.1 * size), np.log(0.7 * size))))
     spread = size / 2 + radius / 2
     return Layer(

@@ -1,5 +1,107 @@
-use pyo3::prelude::*;
+//! The entropy coder.
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use ui2c_core::rans;
+
+use crate::arrays::contiguous;
+use crate::errors::convert;
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<Tables>()?;
+    m.add_class::<RansEncoder>()?;
+    m.add_class::<RansDecoder>()
+}
+
+/// Integer frequency tables, 12 bits each.
+#[pyclass(module = "ui2c._core", frozen)]
+pub struct Tables(rans::Tables);
+
+#[pymethods]
+impl Tables {
+    #[new]
+    #[pyo3(signature = (frequencies, lengths, skip = 0))]
+    fn new(frequencies: &Bound<'_, PyAny>, lengths: &Bound<'_, PyAny>, skip: u8) -> PyResult<Self> {
+        let frequencies = contiguous::<u16>(frequencies, "frequencies")?;
+        let lengths = contiguous::<u16>(lengths, "lengths")?;
+        rans::Tables::new(frequencies.as_slice()?, lengths.as_slice()?, skip)
+            .map(Self)
+            .map_err(convert)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Collects segments in decoding order and codes them all into one stream.
+#[pyclass(module = "ui2c._core")]
+pub struct RansEncoder(rans::Encoder);
+
+#[pymethods]
+impl RansEncoder {
+    #[new]
+    fn new() -> Self {
+        Self(rans::Encoder::new())
+    }
+
+    /// Adds a segment; `indexes` and `symbols` are of equal size.
+    fn put(
+        &mut self,
+        py: Python<'_>,
+        tables: &Tables,
+        indexes: &Bound<'_, PyAny>,
+        symbols: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let indexes = contiguous::<u8>(indexes, "indexes")?;
+        let symbols = contiguous::<i16>(symbols, "symbols")?;
+        let (indexes, symbols) = (indexes.as_slice()?, symbols.as_slice()?);
+        py.detach(|| self.0.put_slice(&tables.0, indexes, symbols)).map_err(convert)
+    }
+
+    /// (log2 of the number of lanes, the stream); lanes by size unless given. Empties self.
+    #[pyo3(signature = (log2_lanes = None))]
+    fn finish<'py>(
+        &mut self,
+        py: Python<'py>,
+        log2_lanes: Option<u8>,
+    ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
+        let encoder = std::mem::take(&mut self.0);
+        let (log2_lanes, stream) = py.detach(|| encoder.finish(log2_lanes)).map_err(convert)?;
+        Ok((log2_lanes, PyBytes::new(py, &stream)))
+    }
+}
+
+/// Decodes one stream; the calls must mirror the encoder's.
+#[pyclass(module = "ui2c._core")]
+pub struct RansDecoder(rans::Decoder<'static>);
+
+#[pymethods]
+impl RansDecoder {
+    #[new]
+    fn new(data: &[u8], log2_lanes: u8) -> PyResult<Self> {
+        rans::Decoder::new(data.to_vec(), log2_lanes).map(Self).map_err(convert)
+    }
+
+    /// A segment, int16 in the shape of `indexes`.
+    fn get<'py>(
+        &mut self,
+        py: Python<'py>,
+        tables: &Tables,
+        indexes: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArrayDyn<i16>>> {
+        let indexes = contiguous::<u8>(indexes, "indexes")?;
+        let symbols = PyArrayDyn::<i16>::zeros(py, indexes.shape(), false);
+        let mut writable = symbols.readwrite();
+        let (indexes, output) = (indexes.as_slice()?, writable.as_slice_mut()?);
+        py.detach(|| self.0.get_slice(&tables.0, indexes, output)).map_err(convert)?;
+        drop(writable);
+        Ok(symbols)
+    }
+
+    /// Raises CorruptError unless everything was consumed and all lanes are at their end.
+    fn finish(&self) -> PyResult<()> {
+        self.0.finish().map_err(convert)
+    }
 }

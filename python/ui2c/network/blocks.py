@@ -1,0 +1,137 @@
+"""The four primitives and the block made of them."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ui2c.network.config import KNOTS, QUALITIES
+
+
+class Pointwise(nn.Module):
+    """1×1 convolution: `[..., inputs]` to `[..., outputs]`."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) * (gain / inputs**0.5))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class Depthwise(nn.Module):
+    """3×3 convolution of each channel by itself, zeros outside the picture."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        weight = torch.randn(channels, 1, 3, 3) * 0.1
+        weight[:, :, 1, 1] += 1
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+
+def activate(x: Tensor) -> Tensor:
+    """`x * clamp(x + 0.5, 0, 1)`: the slope and shape of x · sigmoid(4x) without the exp."""
+    return F.hardswish(x * 6) / 6
+
+
+class DepthConvBlock(nn.Module):
+    """Two residual branches, spatial then channel-wise: 8c² + 9c weights.
+
+    `x + P2(D(act(P1(x))))`, then `x + P4(fold(act(P3(x))))` where fold adds the two halves; a
+    pointwise adaptor in front where the widths differ.
+    """
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.adaptor = Pointwise(inputs, channels) if inputs != channels else None
+        self.spatial_in = Pointwise(channels, channels)
+        self.spatial = Depthwise(channels)
+        self.spatial_out = Pointwise(channels, channels, gain=0.5)
+        self.mix_in = Pointwise(channels, 4 * channels)
+        self.mix_out = Pointwise(2 * channels, channels, gain=0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # hardswish(6x) / 6 is the activation; the factors 6 and 1/6 are moved into the (small)
+        # weights around it, which saves two passes over the (large) activations.
+        if self.adaptor is not None:
+            x = self.adaptor(x)
+        h = F.hardswish(F.linear(x, self.spatial_in.weight * 6, self.spatial_in.bias * 6))
+        h = F.conv2d(
+            h.permute(0, 3, 1, 2),
+            self.spatial.weight / 6,
+            self.spatial.bias,
+            padding=1,
+            groups=h.shape[-1],
+        ).permute(0, 2, 3, 1)
+        x = x + self.spatial_out(h)
+        # Two products instead of one that is cut in halves: no copy is needed to go backwards.
+        weights, biases = (self.mix_in.weight * 6).chunk(2), (self.mix_in.bias * 6).chunk(2)
+        h = F.hardswish(F.linear(x, weights[0], biases[0]))
+        h = h + F.hardswish(F.linear(x, weights[1], biases[1]))
+        return x + F.linear(h, self.mix_out.weight / 6, self.mix_out.bias)
+
+
+def blocks(inputs: int, channels: int, depth: int) -> nn.Sequential:
+    """`depth` blocks in a row, the first taking `inputs` channels."""
+    widths = [inputs] + [channels] * (depth - 1)
+    return nn.Sequential(*(DepthConvBlock(width, channels) for width in widths))
+
+
+def unshuffle(x: Tensor, factor: int) -> Tensor:
+    """`[n, h·f, w·f, c]` to `[n, h, w, c·f²]`; channel order c, row, column as in PyTorch."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h // factor, factor, w // factor, factor, c)
+    return x.permute(0, 1, 3, 5, 2, 4).reshape(n, h // factor, w // factor, c * factor * factor)
+
+
+def shuffle(x: Tensor, factor: int) -> Tensor:
+    """The inverse of `unshuffle`."""
+    n, h, w, c = x.shape
+    c //= factor * factor
+    x = x.reshape(n, h, w, c, factor, factor)
+    return x.permute(0, 1, 4, 2, 5, 3).reshape(n, h * factor, w * factor, c)
+
+
+class Bank(nn.Module):
+    """One vector per quality row.
+
+    Learnt at the knots, `values` is `[9, channels]` and the rows between are interpolated; in a
+    model file all rows stand expanded, `[64, channels]`.
+    """
+
+    interpolation: Tensor
+
+    def __init__(self, start: Tensor) -> None:
+        """`start`: the values at the knots, `[9, channels]`."""
+        super().__init__()
+        self.values = nn.Parameter(start.clone())
+        self.register_buffer("interpolation", interpolation_matrix(), persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Vectors of the rows: int64 `[n]` to `[n, channels]`."""
+        if len(self.values) == QUALITIES:
+            return self.values[rows]
+        return self.interpolation[rows] @ self.values
+
+    def expand(self) -> None:
+        """Turns knots into rows, for coding."""
+        if len(self.values) != QUALITIES:
+            self.values = nn.Parameter(self.interpolation @ self.values.detach())
+
+    def contract(self) -> None:
+        """Keeps the rows at the knots only, for training: undoes `expand`."""
+        self.values = nn.Parameter(self.values.detach()[list(KNOTS)])
+
+
+def interpolation_matrix() -> Tensor:
+    """`[64, 9]`: the weights with which the knots make up each row."""
+    matrix = torch.zeros(QUALITIES, len(KNOTS))
+    for row in range(QUALITIES):
+        right = next(i for i, knot in enumerate(KNOTS) if knot >= row)
+        if KNOTS[right] == row:
+            matrix[row, right] = 1
+        else:
+            share = (row - KNOTS[right - 1]) / (KNOTS[right] - KNOTS[right - 1])
+            matrix[row, right - 1], matrix[row, right] = 1 - share, share
+    return matrix

@@ -1,0 +1,113 @@
+"""Sizes of the codec, as data."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+QUALITIES = 64
+"""Quality levels; the network's row is `63 - qp`, so that row 63 is the best."""
+
+KNOTS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
+"""Rows at which quality-dependent vectors are learnt; the others are interpolated linearly.
+
+Learning 64 free rows fails: each sees one sample in 64 and hardly moves.
+"""
+
+OFFSETS = ((0, 8), (0, 4), (0, 4), (0, 4))
+"""Rows by which the frames of a unit are better than its base row, over a cycle of four units."""
+
+SINGLE_OFFSETS = ((8,), (0,), (4,), (0,))
+"""The same for the single-frame variant."""
+
+LAMBDA_RANGE = (24.0, 8000.0)
+"""Weight of the distortion at rows 0 and 63, log-spaced between; squared error with peak 1."""
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """Widths and depths of one size.
+
+    `trunk` is the width of everything at 1/8 of the picture, `latent` and `hyper` are the channels
+    of y (1/16) and z (1/64), `prior` those of the temporal prior, `head` the width of a head.
+    Depths count blocks.
+    """
+
+    name: str
+    trunk: int
+    latent: int
+    hyper: int
+    prior: int
+    head: int
+    extractor_depths: tuple[int, int] = (2, 2)
+    encoder_depth: int = 3
+    decoder_depth: int = 3
+    head_depth: int = 3
+    fusion_depth: int = 2
+    spatial_depth: int = 1
+    frames_per_unit: int = 2
+    motion: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("trunk", "latent", "hyper", "prior", "head"):
+            value = getattr(self, field)
+            if value < 16 or value % 16:
+                raise ValueError(f"{field} must be a positive multiple of 16, not {value}")
+        if self.frames_per_unit not in (1, 2):
+            raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
+
+    @property
+    def offsets(self) -> tuple[tuple[int, ...], ...]:
+        """Quality offsets of the frames of a unit, by the unit's place in the cycle."""
+        return OFFSETS if self.frames_per_unit == 2 else SINGLE_OFFSETS
+
+    def single(self) -> "CodecConfig":
+        """The single-frame variant: one frame a latent, one head."""
+        return replace(self, name=f"{self.name}-single", frames_per_unit=1)
+
+    def without_motion(self) -> "CodecConfig":
+        """The paper's network: no motion field, no prediction, no gate."""
+        return replace(self, name=f"{self.name}-implicit", motion=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "CodecConfig":
+        values = dict(values)
+        values["extractor_depths"] = tuple(values["extractor_depths"])
+        return CodecConfig(**values)
+
+
+_SIZES = (
+    CodecConfig("nano", 32, 16, 16, 32, 32, (1, 1), 1, 1, 1, 1, 1),
+    CodecConfig("tiny", 64, 64, 32, 96, 64),
+    CodecConfig("small", 128, 128, 64, 192, 128),
+    CodecConfig("medium", 192, 128, 64, 256, 192),
+    # The paper gives no widths; these match its MACs and weights closely.
+    CodecConfig("paper", 400, 128, 128, 480, 464, (2, 4), 3, 3, 4, 3, 2, 2, False),
+)
+
+
+def config_for(name: str) -> CodecConfig:
+    """The configuration of a size: nano, tiny, small, medium or paper.
+
+    `-single` and `-implicit` after the name ask for those variants.
+    """
+    base, *variants = name.split("-")
+    for config in _SIZES:
+        if config.name == base:
+            for variant in variants:
+                if variant == "single":
+                    config = config.single()
+                elif variant == "implicit":
+                    config = config.without_motion()
+                else:
+                    raise ValueError(f"unknown variant {variant!r} in model name {name!r}")
+            return config
+    known = ", ".join(config.name for config in _SIZES)
+    raise ValueError(f"unknown model size {name!r}; there are {known}")
+
+
+def distortion_weight(row: float) -> float:
+    """λ of a row, 0 … 63: rate in bits per pixel plus λ times squared error with peak 1."""
+    low, high = LAMBDA_RANGE
+    return float(low * (high / low) ** (min(max(row, 0.0), 63.0) / 63.0))

@@ -1,0 +1,121 @@
+"""The two-stage prior: step, scale index and mean of every latent element."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise, blocks, shuffle, unshuffle
+from ui2c.network.config import KNOTS, CodecConfig
+
+SCALES = 64
+"""Number of Gaussian scales; index i stands for the scale `0.11 · exp(0.1 i)`."""
+
+SMALLEST_SCALE = 0.11
+SCALE_RATIO = 0.1
+
+SKIP = 2
+"""Elements with a scale index below this are not coded: they are all but surely zero."""
+
+
+def scale_of(index: Tensor) -> Tensor:
+    """Standard deviation of a scale index (may be fractional)."""
+    return SMALLEST_SCALE * torch.exp(SCALE_RATIO * index)
+
+
+class Range(torch.autograd.Function):
+    """Clamps, but lets a gradient through that leads back into the range."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+        ctx.save_for_backward(x)
+        ctx.range = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def, override]
+        (x,) = ctx.saved_tensors
+        low, high = ctx.range
+        # Descent moves against the gradient: below the range only negative gradients lead back.
+        passes = ((x >= low) | (gradient < 0)) & ((x <= high) | (gradient > 0))
+        return gradient * passes, None, None
+
+
+def clamp_through(x: Tensor, low: float, high: float) -> Tensor:
+    """`clamp` whose gradient is not lost outside the range."""
+    return Range.apply(x, low, high)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def checkerboard(height: int, width: int, channels: int, device: torch.device) -> Tensor:
+    """`[height, width, channels]`, 1 where the first stage decides the mean.
+
+    The two halves of the channels have opposite phases.
+    """
+    rows = torch.arange(height, device=device)[:, None, None]
+    columns = torch.arange(width, device=device)[None, :, None]
+    half = (torch.arange(channels, device=device) >= channels // 2).long()[None, None, :]
+    return ((rows + columns + half) % 2 == 0).float()
+
+
+class Prior(nn.Module):
+    """Hyper codec, temporal prior, fusion and the spatial second stage."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        y, z, p = config.latent, config.hyper, config.prior
+        self.latent = y
+        self.hyper_encode_1 = DepthConvBlock(y, y)
+        self.hyper_down_1 = Pointwise(4 * y, z)
+        self.hyper_encode_2 = DepthConvBlock(z, z)
+        self.hyper_down_2 = Pointwise(4 * z, z)
+        self.hyper_up_1 = Pointwise(z, 4 * z)
+        self.hyper_decode_1 = DepthConvBlock(z, z)
+        self.hyper_up_2 = Pointwise(z, 4 * y)
+        self.hyper_decode_2 = DepthConvBlock(y, y)
+        self.temporal_down = Pointwise(4 * config.trunk, p)
+        self.temporal = DepthConvBlock(p, p)
+        self.fusion = blocks(y + p, 2 * y, config.fusion_depth)
+        self.fusion_out = Pointwise(2 * y, 3 * y, gain=0.3)
+        self.spatial = blocks(4 * y, 2 * y, config.spatial_depth)
+        self.spatial_out = Pointwise(2 * y, y, gain=0.3)
+        # Scale indices of z for units that follow another (0) and for those that start blank (1).
+        start = torch.full((len(KNOTS), z), math.log(1 / SMALLEST_SCALE) / SCALE_RATIO / 10)
+        self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))
+
+    def hyper_encode(self, y: Tensor) -> Tensor:
+        """y `[n, h, w, y]` (sides padded to multiples of 4 by repetition) to z `[n, h/4, w/4, z]`."""
+        pad = (-y.shape[2] % 4, -y.shape[1] % 4)
+        if any(pad):
+            y = nn.functional.pad(
+                y.permute(0, 3, 1, 2), (0, pad[0], 0, pad[1]), mode="replicate"
+            ).permute(0, 2, 3, 1)
+        h = self.hyper_down_1(unshuffle(self.hyper_encode_1(y), 2))
+        return self.hyper_down_2(unshuffle(self.hyper_encode_2(h), 2))  # type: ignore[no-any-return]
+
+    def hyper_index(self, rows: Tensor, blank: Tensor) -> Tensor:
+        """Fractional scale indices of z: base rows `[n]`, blank `[n]` bool, to `[n, 1, 1, z]`."""
+        index = torch.where(blank[:, None], self.hyper_scales[1](rows), self.hyper_scales[0](rows))
+        return clamp_through(index * 10, 0.0, SCALES - 1.0)[:, None, None, :]
+
+    def first_stage(self, z: Tensor, tap: Tensor) -> Tensor:
+        """z and the temporal tap `[n, 2h, 2w, trunk]` to step, index and mean `[n, h, w, 3y]`.
+
+        The three parts are raw network outputs; `step`, `index` below give them their meaning.
+        """
+        h = self.hyper_decode_1(shuffle(self.hyper_up_1(z), 2))
+        h = self.hyper_decode_2(shuffle(self.hyper_up_2(h), 2))
+        temporal = self.temporal(self.temporal_down(unshuffle(tap, 2)))
+        h = h[:, : temporal.shape[1], : temporal.shape[2]]
+        return self.fusion_out(self.fusion(torch.cat((h, temporal), dim=-1)))  # type: ignore[no-any-return]
+
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantiser step (0.5 … 4), fractional scale index (0 … 63) and mean, `[n, h, w, y]` each."""
+        step, index, mean = parameters.chunk(3, dim=-1)
+        # Index 22 is the scale 1; the factor lets small weights reach the whole range.
+        index = clamp_through(index * 10 + 22, 0.0, SCALES - 1.0)
+        return clamp_through(step + 1, 0.5, 4.0), index, mean
+
+    def second_stage(self, known: Tensor, parameters: Tensor) -> Tensor:
+        """Means of the other half, given the known half (zeros elsewhere) of the latent in steps."""
+        h = self.spatial(torch.cat((known, parameters), dim=-1))
+        return self.spatial_out(h)  # type: ignore[no-any-return]

@@ -1,0 +1,181 @@
+"""Model files: weights, integer tables and a card, in one safetensors file."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ui2c import _core
+from ui2c.network.blocks import Bank, Pointwise
+from ui2c.network.codec import Codec
+from ui2c.network.config import QUALITIES, CodecConfig, config_for
+from ui2c.network.prior import SKIP
+from ui2c.network.tables import gaussian_tables
+
+FORMAT = "ui2c-model 1"
+
+NUMERIC_PROFILE = "float32 1"
+"""How the networks are computed; part of the model id, since other numbers mean other streams."""
+
+
+@dataclass(eq=False)
+class Model:
+    """A codec ready for coding: networks, tables, and the id that streams name it by."""
+
+    config: CodecConfig
+    codec: Codec
+    tables: _core.Tables
+    hyper_index: NDArray[np.uint8]
+    """Scale index of every channel of z, `[2, 64, hyper]`: following or blank, quality row."""
+    model_id: bytes
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def trainable(self) -> Codec:
+        """The networks with their quality rows back at the knots."""
+        for module in self.codec.modules():
+            if isinstance(module, Bank):
+                module.contract()
+        return self.codec.requires_grad_(True)
+
+
+def save_model(codec: Codec, path: Path, card: dict[str, Any] | None = None) -> None:
+    """Writes a model file, whole or not at all; matrices as float16, rows expanded."""
+    frequencies, lengths = gaussian_tables()
+    tensors = {
+        "tables.frequencies": torch.from_numpy(frequencies.astype(np.int16)),
+        "tables.lengths": torch.from_numpy(lengths.astype(np.int16)),
+        "tables.hyper_index": hyper_indexes(codec),
+    }
+    for name, module in codec.named_modules():
+        for key, value in module.named_parameters(recurse=False):
+            value = value.detach().cpu()
+            if isinstance(module, Bank) and len(value) != QUALITIES:
+                value = module.interpolation.cpu() @ value
+            elif isinstance(module, Pointwise) and key == "weight":
+                value = value.half()
+            tensors[f"codec.{name}.{key}"] = value.contiguous().clone()
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(codec.config.to_dict(), sort_keys=True),
+        "card": json.dumps(card or {}, sort_keys=True),
+    }
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def hyper_indexes(codec: Codec) -> Tensor:
+    """Rounded scale indices of z for every row, uint8 `[2, 64, hyper]`."""
+    rows = torch.arange(QUALITIES, device=next(codec.parameters()).device)
+    with torch.no_grad():
+        parts = [
+            codec.prior.hyper_index(rows, torch.full_like(rows, kind, dtype=torch.bool))
+            for kind in (0, 1)
+        ]
+    return torch.stack(parts)[:, :, 0, 0].round().to(torch.uint8).cpu()
+
+
+def model_folder() -> Path:
+    """Where the shipped models lie."""
+    return Path(str(resources.files("ui2c"))) / "models"
+
+
+def shipped_models() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(path.stem for path in model_folder().glob("*.safetensors"))
+
+
+def load_model(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
+    """Loads a shipped model by name, or any model file by its path.
+
+    Raises `FileNotFoundError` that says which models there are, `ui2c.CorruptError` for a file
+    that is no model, `ui2c.UnsupportedError` for one of another format version.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".safetensors":
+        path = model_folder() / f"{name_or_path}.safetensors"
+    if not path.is_file():
+        known = ", ".join(shipped_models()) or "none"
+        raise FileNotFoundError(f"no model {str(name_or_path)!r}; shipped models: {known}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise _core.CorruptError(f"{path} is not a model file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise _core.UnsupportedError(
+            f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}"
+        )
+    try:
+        return _build(metadata, tensors, torch.device(device))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
+
+
+def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.device) -> Model:
+    config = CodecConfig.from_dict(json.loads(metadata["config"]))
+    digest = hashlib.sha256((NUMERIC_PROFILE + metadata["config"]).encode())
+    for key in sorted(tensors):
+        digest.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
+    codec = Codec(config)
+    for module in codec.modules():
+        if isinstance(module, Bank):
+            module.expand()
+    codec.load_state_dict(
+        {
+            key.removeprefix("codec."): value.float()
+            for key, value in tensors.items()
+            if key.startswith("codec.")
+        }
+    )
+    tables = _core.Tables(
+        tensors["tables.frequencies"].numpy().astype(np.uint16),
+        tensors["tables.lengths"].numpy().astype(np.uint16),
+        SKIP,
+    )
+    return Model(
+        config,
+        codec.to(device).requires_grad_(False).eval(),
+        tables,
+        tensors["tables.hyper_index"].numpy(),
+        digest.digest()[:8],
+        json.loads(metadata.get("card", "{}")),
+    )
+
+
+def model_for_id(model_id: bytes, device: str | torch.device = "cpu") -> Model:
+    """The shipped model that a stream names; `ui2c.UnsupportedError` if it is not there."""
+    for name in shipped_models():
+        model = load_model(name, device)
+        if model.model_id == model_id:
+            return model
+    known = ", ".join(shipped_models()) or "none"
+    raise _core.UnsupportedError(
+        f"the stream needs model {model_id.hex()}, which is not shipped here (models: {known})"
+    )
+
+
+def random_model(name: str, seed: int = 0) -> Model:
+    """An untrained model of a size, for tests: every seed another one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        codec = Codec(config_for(name))
+    frequencies, lengths = gaussian_tables()
+    index = hyper_indexes(codec).numpy()
+    for module in codec.modules():
+        if isinstance(module, Bank):
+            module.expand()
+    digest = hashlib.sha256(f"{name} {seed} {NUMERIC_PROFILE}".encode()).digest()[:8]
+    tables = _core.Tables(frequencies, lengths, SKIP)
+    return Model(codec.config, codec.requires_grad_(False).eval(), tables, index, digest)

@@ -1,0 +1,263 @@
+"""One unit at a time: planes to a coded unit and back, with the networks and the native coder.
+
+Encoder and decoder run the same steps on the same tensors wherever the result feeds the feature,
+so what the encoder reconstructs is what the decoder shows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ui2c import _core
+from ui2c.network.codec import Context
+from ui2c.network.config import distortion_weight
+from ui2c.network.packing import pack, unpack
+from ui2c.network.prior import SKIP, checkerboard, scale_of
+from ui2c.network.weights import Model
+
+Planes = tuple[NDArray[np.uint8 | np.uint16], ...]
+"""Y, U and V of a 4:2:0 picture at display size: uint8 at 8 bits, uint16 above."""
+
+_SYMBOL_LIMIT = 2047
+"""Residuals are clamped to this; trained networks stay far below."""
+
+
+@dataclass(frozen=True)
+class CodedUnit:
+    """What the bitstream carries for one unit, and what it cost."""
+
+    intra: bool
+    qp: int
+    cycle: int
+    motion_step: int
+    log2_lanes: int
+    stream: bytes
+    feature_hash: int
+    motion_bits: float
+    """Bits of the motion field, inside the stream."""
+    estimated_bits: float
+    """The networks' own estimate of the latents' bits plus the motion bits."""
+
+
+class PairCoder:
+    """Codes the units of one sequence in order, carrying feature and last frame along."""
+
+    def __init__(self, model: Model, *, width: int, height: int, bit_depth: int = 8) -> None:
+        self.model = model
+        self.width, self.height, self.bit_depth = width, height, bit_depth
+        self.coded_width, self.coded_height = -(-width // 16) * 16, -(-height // 16) * 16
+        self.device = next(model.codec.parameters()).device
+        self.decoded: list[Planes] = []
+        self.feature_hash = 0
+        self._feature: Tensor | None = None
+        self._reference: Planes | None = None
+        self._mask = checkerboard(
+            self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
+        )
+
+    @torch.no_grad()
+    def encode(self, frames: Sequence[Planes], *, qp: int, cycle: int, intra: bool) -> CodedUnit:
+        """Codes 1 … frames_per_unit pictures; a short last unit repeats its last one.
+
+        Afterwards `decoded` holds all frames of the unit as a decoder will show them.
+        """
+        codec, config = self.model.codec, self.model.config
+        padded = [self._pad(frame) for frame in frames]
+        padded += [padded[-1]] * (config.frames_per_unit - len(padded))
+        source = self._pack(padded)
+        rows = self._rows(qp, cycle)
+        coder = _core.RansEncoder()
+        step, motion_bits, vectors = 0, 0.0, None
+        if config.motion and not intra:
+            step, vectors = self._search(padded, qp)
+            if step:
+                coder.put_motion(vectors)
+                motion_bits = _core.motion_bits(vectors)
+        prediction = self._predict(intra, step, vectors)
+        residual = source if prediction is None else source - prediction
+
+        context = self._context(intra, prediction, rows)
+        y = codec.analyse(residual, context.context, rows)
+        z = torch.round(codec.prior.hyper_encode(y)).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+        z_index = self._hyper_index(qp, intra, z.shape)
+        coder.put(self.model.tables, z_index, _symbols(z))
+
+        parameters = codec.prior.first_stage(z, context.tap)
+        quantiser, fractional, mean = codec.prior.split(parameters)
+        index = fractional.round()
+        scaled = y / quantiser
+        coded = index >= SKIP
+        first = self._quantise(scaled - mean, coded) * self._mask
+        second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
+        second = self._quantise(scaled - second_mean, coded) * (1 - self._mask)
+        symbols = first + second
+        coder.put(self.model.tables, _indexes(index), _symbols(symbols))
+        self._finish(symbols, mean, second_mean, quantiser, context, prediction, rows, intra)
+
+        log2_lanes, stream = coder.finish()
+        estimate = motion_bits + _bits(symbols, index)
+        estimate += _bits(z, torch.from_numpy(z_index).to(self.device).view(z.shape).float())
+        return CodedUnit(
+            intra, qp, cycle, step, log2_lanes, stream, self.feature_hash, motion_bits, estimate
+        )
+
+    @torch.no_grad()
+    def decode(
+        self,
+        stream: bytes,
+        *,
+        qp: int,
+        cycle: int,
+        intra: bool,
+        motion_step: int = 0,
+        log2_lanes: int = 0,
+    ) -> list[Planes]:
+        """The frames of a unit. Raises `ui2c.CorruptError` if the stream does not fit it."""
+        codec, config = self.model.codec, self.model.config
+        if not intra and self._feature is None:
+            raise _core.CorruptError("an inter unit before the first intra unit")
+        if motion_step and (intra or not config.motion):
+            raise _core.CorruptError("a motion field in a unit that cannot have one")
+        rows = self._rows(qp, cycle)
+        coder = _core.RansDecoder(stream, log2_lanes)
+        vectors = None
+        if motion_step:
+            cells = (-(-self.coded_height // motion_step), -(-self.coded_width // motion_step))
+            vectors = coder.get_motion(config.frames_per_unit, *cells)
+        prediction = self._predict(intra, motion_step, vectors)
+        context = self._context(intra, prediction, rows)
+        z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
+        z = coder.get(self.model.tables, self._hyper_index(qp, intra, z_shape))
+        parameters = codec.prior.first_stage(self._tensor(z, z_shape), context.tap)
+        quantiser, fractional, mean = codec.prior.split(parameters)
+        decoded = coder.get(self.model.tables, _indexes(fractional.round()))
+        coder.finish()
+        symbols = self._tensor(decoded, mean.shape)
+        first = symbols * self._mask
+        second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
+        self._finish(symbols, mean, second_mean, quantiser, context, prediction, rows, intra)
+        return self.decoded
+
+    def _finish(
+        self,
+        symbols: Tensor,
+        mean: Tensor,
+        second_mean: Tensor,
+        quantiser: Tensor,
+        context: Context,
+        prediction: Tensor | None,
+        rows: Tensor,
+        intra: bool,
+    ) -> None:
+        """From symbols to feature and pictures; both sides end here."""
+        mean = mean * self._mask + second_mean * (1 - self._mask)
+        codec, config = self.model.codec, self.model.config
+        y = (symbols + mean) * quantiser
+        self._feature = codec.synthesise(y, context.context, rows)
+        self.feature_hash = _core.crc32c(self._feature.cpu().numpy().tobytes())
+        blank = torch.tensor([intra], device=self.device)
+        frames = codec.render(self._feature, prediction, rows, blank)
+        coded = []
+        for frame in frames.split(frames.shape[-1] // config.frames_per_unit, dim=-1):
+            planes = unpack(frame, self.bit_depth)
+            coded.append(tuple(plane[0].cpu().numpy().astype(self._dtype) for plane in planes))
+        self._reference = coded[-1]
+        self.decoded = [self._crop(frame) for frame in coded]
+
+    @property
+    def _dtype(self) -> type[np.uint8] | type[np.uint16]:
+        return np.uint8 if self.bit_depth == 8 else np.uint16
+
+    def _rows(self, qp: int, cycle: int) -> Tensor:
+        offsets = torch.tensor([self.model.config.offsets[cycle]], device=self.device)
+        return (63 - qp + offsets).clamp(max=63)
+
+    def _hyper_index(self, qp: int, intra: bool, shape: Sequence[int]) -> NDArray[np.uint8]:
+        channels = self.model.hyper_index[int(intra), 63 - qp]
+        return np.ascontiguousarray(np.broadcast_to(channels, tuple(shape)).reshape(-1))
+
+    def _context(self, intra: bool, prediction: Tensor | None, rows: Tensor) -> Context:
+        codec = self.model.codec
+        if intra:
+            sides = self.coded_height // 8, self.coded_width // 8
+            adapted = codec.start(torch.zeros(1, *sides, 96, device=self.device))
+        else:
+            assert self._feature is not None
+            adapted = codec.follow(self._feature)
+        return codec.extract(adapted, prediction, rows)
+
+    def _search(
+        self, frames: Sequence[Planes], qp: int
+    ) -> tuple[int, NDArray[np.int16]]:
+        assert self._reference is not None
+        return _core.search_motion(
+            self._reference[0],
+            np.stack([frame[0] for frame in frames]),
+            bit_depth=self.bit_depth,
+            lagrangian=65025 / distortion_weight(63 - qp),
+        )
+
+    def _predict(
+        self, intra: bool, step: int, vectors: NDArray[np.int16] | None
+    ) -> Tensor | None:
+        """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
+        config = self.model.config
+        if not config.motion:
+            return None
+        sides = self.coded_height // 8, self.coded_width // 8
+        if intra:
+            return torch.zeros(1, *sides, 96 * config.frames_per_unit, device=self.device)
+        assert self._reference is not None
+        if not step or vectors is None:
+            return self._pack([self._reference] * config.frames_per_unit)
+        y, u, v = self._reference
+        return self._pack(_core.compensate((y, u, v), step, vectors, bit_depth=self.bit_depth))
+
+    def _pack(self, frames: Sequence[Planes]) -> Tensor:
+        packed = []
+        for frame in frames:
+            planes = (torch.from_numpy(plane.astype(np.int32))[None] for plane in frame)
+            packed.append(pack(*planes, self.bit_depth))
+        return torch.cat(packed, dim=-1).to(self.device)
+
+    def _pad(self, frame: Planes) -> Planes:
+        """Repeats right and lower edges up to the coded size."""
+        sizes = [(self.coded_height, self.coded_width)]
+        sizes += [(self.coded_height // 2, self.coded_width // 2)] * 2
+        return tuple(
+            np.pad(plane, ((0, h - plane.shape[0]), (0, w - plane.shape[1])), mode="edge")
+            for plane, (h, w) in zip(frame, sizes, strict=True)
+        )
+
+    def _crop(self, frame: Planes) -> Planes:
+        sizes = [(self.height, self.width)] + [(-(-self.height // 2), -(-self.width // 2))] * 2
+        return tuple(
+            np.ascontiguousarray(plane[:h, :w]) for plane, (h, w) in zip(frame, sizes, strict=True)
+        )
+
+    def _quantise(self, residual: Tensor, coded: Tensor) -> Tensor:
+        return torch.round(residual).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT) * coded
+
+    def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
+        return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
+
+
+def _symbols(values: Tensor) -> NDArray[np.int16]:
+    return values.to(torch.int16).cpu().numpy().reshape(-1)
+
+
+def _indexes(index: Tensor) -> NDArray[np.uint8]:
+    return index.to(torch.uint8).cpu().numpy().reshape(-1)
+
+
+def _bits(symbols: Tensor, index: Tensor) -> float:
+    """Ideal code length of symbols under the Gaussians of their scale indices."""
+    scale = scale_of(index) * 2**0.5
+    x = symbols.abs()
+    probability = 0.5 * (torch.erfc((x - 0.5) / scale) - torch.erfc((x + 0.5) / scale))
+    bits = -torch.log2(probability.clamp(min=2.0**-24))
+    return float((bits * (index >= SKIP)).double().sum())

@@ -1,0 +1,74 @@
+"""A training run, as a TOML file says it."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """So many steps on clips of so many units, with so many clips a step and process."""
+
+    steps: int
+    units: int
+    batch: int
+    rate_weight: float = 1.0
+    """Weight of the rate in the loss; small in a warm-up."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that shapes a run. Paths are relative to where the command runs."""
+
+    model: str
+    shards: Path
+    output: Path
+    stages: tuple[Stage, ...]
+    muon_rate: float = 0.006
+    adam_rate: float = 1e-3
+    warmup_steps: int = 100
+    decay_share: float = 0.45
+    """The learning rate falls linearly to zero over this last part of all steps."""
+    clip_norm: float = 1.0
+    lambda_balance: float = 0.4
+    """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
+    ema: float = 0.998
+    seed: int = 1
+    init: str = ""
+    """Model file to start from; empty for random weights."""
+    validation: Path | None = None
+    """Folder of videos to validate on."""
+    validate_every: int = 500
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> Stage:
+        """The stage a step belongs to."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage
+            step -= stage.steps
+        return self.stages[-1]
+
+    def rate_factor(self, step: int) -> float:
+        """Share of the peak learning rate at a step."""
+        warmup = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        left = (self.steps - step) / max(self.decay_share * self.steps, 1)
+        return min(warmup, left, 1.0)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Reads a run's TOML; unknown keys are an error that names them."""
+    values = tomllib.loads(path.read_text())
+    stages = tuple(Stage(**stage) for stage in values.pop("stage", []))
+    if not stages:
+        raise ValueError(f"{path}: at least one [[stage]] is needed")
+    for key in ("shards", "output", "validation"):
+        if key in values:
+            values[key] = Path(values[key])
+    try:
+        return TrainConfig(stages=stages, **values)
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,164 @@
+"""The differentiable pass over a clip: rate and distortion of every unit.
+
+It runs the modules of `ui2c.network`; only rounding is softened: what is decoded is rounded with a
+straight-through gradient, what is priced carries uniform noise instead.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ui2c import _core
+from ui2c.network.codec import Codec
+from ui2c.network.config import distortion_weight
+from ui2c.network.packing import pack, unpack
+from ui2c.network.prior import checkerboard, clamp_through, scale_of
+
+
+@dataclass
+class Batch:
+    """Clips of 8-bit planes and their motion, ready to be coded.
+
+    `frames` is packed, `[n, 1 + units · frames_per_unit, h/8, w/8, 96]`; the first is the reserve
+    from which the first reference is made. `steps` `[n, units]` and `vectors`
+    `[n, units, frames_per_unit, rows, columns, 2]` are the fields found on the source.
+    """
+
+    frames: Tensor
+    steps: NDArray[np.uint8]
+    vectors: NDArray[np.int16]
+
+
+@dataclass
+class Start:
+    """How the clips of a batch begin: base rows, place in the quality cycle, first reference."""
+
+    rows: Tensor
+    cycle: Tensor
+    blank: Tensor
+    reference: Tensor
+
+
+@dataclass
+class Result:
+    """Sums over the units of a clip, each `[n]`: bits per pixel, and squared errors per unit."""
+
+    latent_bpp: Tensor
+    hyper_bpp: Tensor
+    weighted_error: Tensor
+    error: Tensor
+    """Mean squared error of Y, U and V by unit and frame, `[n, units, frames, 3]`, detached."""
+    bits_by_unit: Tensor
+    """Bits per pixel of the rounded latents by unit, `[n, units]`, detached."""
+
+
+def gaussian_bits(x: Tensor, scale: Tensor) -> Tensor:
+    """Bits of the unit-wide interval around x under a zero-mean Gaussian, element by element."""
+    x = x.abs()
+    factor = -(0.5**0.5) / scale
+    upper = torch.erfc((0.5 - x) * factor)
+    lower = torch.erfc((-0.5 - x) * factor)
+    # erfc(-a) = 2 - erfc(a): the difference of the two is twice the probability.
+    return -torch.log2(clamp_through((upper - lower) * 0.5, 1e-7, 1.0))
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Rounds; the gradient passes unchanged."""
+    return x + (torch.round(x) - x).detach()
+
+
+def predict(
+    references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]
+) -> Tensor:
+    """Packed predictions of a unit's frames from 8-bit references, exactly as in the codec.
+
+    `references` is one packed frame per sample; no gradient passes.
+    """
+    y, u, v = (plane.to(torch.uint8).cpu().numpy() for plane in unpack(references.detach(), 8))
+    predictions = []
+    for i, step in enumerate(steps):
+        step = int(step)
+        rows, columns = (-(-side // step) if step else 0 for side in y.shape[1:])
+        field = np.ascontiguousarray(vectors[i, :, :rows, :columns])
+        frames = _core.compensate((y[i], u[i], v[i]), step, field)
+        planes = (torch.from_numpy(np.stack(plane)) for plane in zip(*frames, strict=True))
+        predictions.append(pack(*planes, 8).permute(1, 2, 0, 3).flatten(2))
+    return torch.stack(predictions).to(references.device)
+
+
+def plane_errors(difference: Tensor) -> Tensor:
+    """Mean squared errors of Y, U and V of packed frames: `[n, h, w, f · 96]` to `[n, f, 3]`."""
+    squares = difference.square().unflatten(-1, (-1, 96)).mean((1, 2))
+    parts = squares.split((64, 16, 16), dim=-1)
+    return torch.stack([part.mean(-1) for part in parts], dim=-1)
+
+
+def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
+    """Codes all units of the clips in order, carrying feature and last frame along."""
+    config = codec.config
+    n, _, height, width, _ = batch.frames.shape
+    pixels = height * width * 64 * config.frames_per_unit
+    device = batch.frames.device
+    units = (batch.frames.shape[1] - 1) // config.frames_per_unit
+    offsets = torch.tensor(config.offsets, device=device)
+    weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
+    plane_weights = torch.tensor([6.0, 1.0, 1.0], device=device) / 8
+    mask = checkerboard(height // 2, width // 2, config.latent, device)
+
+    adapted = codec.start(start.reference)
+    reference = start.reference
+    blank = start.blank
+    latent_bpp = hyper_bpp = weighted = torch.zeros(n, device=device)
+    errors, unit_bits = [], []
+    for unit in range(units):
+        first = 1 + unit * config.frames_per_unit
+        frames = batch.frames[:, first : first + config.frames_per_unit]
+        source = frames.permute(0, 2, 3, 1, 4).flatten(3)
+        cycle = (start.cycle + unit) % len(config.offsets)
+        rows = (start.rows[:, None] + offsets[cycle]).clamp(max=63)
+        prediction = None
+        if config.motion:
+            prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
+            prediction = prediction * (~blank)[:, None, None, None]
+        residual = source if prediction is None else source - prediction
+
+        tap, context = codec.extract(adapted, prediction, rows)
+        y = codec.analyse(residual, context, rows)
+        z = codec.prior.hyper_encode(y)
+        z_scale = scale_of(codec.prior.hyper_index(start.rows, blank))
+        z_rounded = round_through(z)
+        z_bits = gaussian_bits(z + torch.rand_like(z) - 0.5, z_scale)
+        parameters = codec.prior.first_stage(z_rounded, tap)
+        step, index, mean = codec.prior.split(parameters)
+        scaled = y / step
+        known = (round_through(scaled - mean) + mean) * mask
+        mean = mask * mean + (1 - mask) * codec.prior.second_stage(known, parameters)
+        centred = scaled - mean
+        rounded = round_through(centred)
+        scale = scale_of(index)
+        y_bits = gaussian_bits(centred + torch.rand_like(y) - 0.5, scale)
+
+        feature = codec.synthesise((rounded + mean) * step, context, rows)
+        decoded = codec.render(feature, prediction, rows, blank)
+        error = plane_errors(source - decoded)
+        latent_bpp = latent_bpp + y_bits.sum((1, 2, 3)) / pixels
+        hyper_bpp = hyper_bpp + z_bits.sum((1, 2, 3)) / pixels
+        weighted = weighted + (weights[rows] * (error * plane_weights).sum(-1)).mean(-1)
+        with torch.no_grad():
+            real = gaussian_bits(rounded, scale).sum((1, 2, 3))
+            real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))
+            unit_bits.append(real / pixels)
+            errors.append(error.detach())
+        adapted = codec.follow(feature)
+        reference = decoded[..., -96:]
+        blank = torch.zeros_like(blank)
+    return Result(
+        latent_bpp / units,
+        hyper_bpp / units,
+        weighted / units,
+        torch.stack(errors, dim=1),
+        torch.stack(unit_bits, dim=1),
+    )

@@ -1,0 +1,137 @@
+"""Batches from the shards on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ui2c import _core
+from ui2c.network.config import CodecConfig, distortion_weight
+from ui2c.network.packing import pack
+from ui2c.train.graph import Batch, Start
+
+SIDE = 128
+"""Height and width of the clips in a shard."""
+
+LEVEL_LAGRANGIANS = (25.0, 250.0)
+"""Price of a bit (squared 8-bit codes) at which the two stored motion fields were searched."""
+
+
+class Loader:
+    """Draws random clips, windows and mirrorings from a folder of shards.
+
+    The folder is read again whenever `refresh` is called, so shards may be added during a run.
+    """
+
+    def __init__(self, folder: Path, config: CodecConfig, seed: int) -> None:
+        self.folder = folder
+        self.config = config
+        self.random = np.random.default_rng(seed)
+        self.shards: dict[str, tuple[NDArray[np.uint8], ...]] = {}
+        self.refresh()
+        if not self.shards:
+            raise FileNotFoundError(f"no complete training shards in {folder}")
+
+    def refresh(self) -> None:
+        """Opens the shards that are complete and not open yet."""
+        for path in sorted(self.folder.glob("shard_*.frames.npy")):
+            name = path.name.removesuffix(".frames.npy")
+            parts = [path.with_name(f"{name}.{part}.npy") for part in ("frames", "steps", "vectors")]
+            if name not in self.shards and all(part.exists() for part in parts):
+                self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
+
+    def batch(self, count: int, units: int) -> tuple[Batch, Start]:
+        """`count` clips of `units` units, with how each begins."""
+        rows = self.random.integers(0, 64, count)
+        clips = [self.clip(units, int(row)) for row in rows]
+        y, u, v = (
+            torch.from_numpy(np.stack([clip[0][i] for clip in clips])).flatten(0, 1)
+            for i in range(3)
+        )
+        frames = pack(y, u, v, 8).unflatten(0, (count, -1))
+        batch = Batch(
+            frames, np.stack([clip[1] for clip in clips]), np.stack([clip[2] for clip in clips])
+        )
+        return batch, self.start(frames, torch.from_numpy(rows))
+
+    def start(self, frames: Tensor, rows: Tensor) -> Start:
+        """Hybrid reference: blank for half of the clips, the true frame or a noisy one for the rest.
+
+        A clip that starts blank starts the quality cycle too; others may be anywhere in it.
+        """
+        count = len(rows)
+        kind = torch.from_numpy(self.random.random(count))
+        blank = kind < 0.5
+        noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * (kind >= 0.75)
+        reference = frames[:, 0] + torch.randn_like(frames[:, 0]) * noise[:, None, None, None]
+        reference = reference * (~blank)[:, None, None, None]
+        cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
+        return Start(rows, cycle * ~blank, blank, reference)
+
+    def clip(
+        self, units: int, row: int
+    ) -> tuple[tuple[NDArray[np.uint8], ...], NDArray[np.uint8], NDArray[np.int16]]:
+        """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window."""
+        name = list(self.shards)[self.random.integers(len(self.shards))]
+        frames, steps, vectors = self.shards[name]
+        chosen = self.random.integers(len(frames))
+        per_unit = self.config.frames_per_unit
+        last = (frames.shape[1] - 1 - units * per_unit) // 2
+        first_pair = int(self.random.integers(last + 1))
+        level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
+        raw = np.asarray(frames[chosen, 2 * first_pair : 2 * first_pair + 1 + units * per_unit])
+        luma, chroma = SIDE * SIDE, SIDE * SIDE // 4
+        planes = (
+            raw[:, :luma].reshape(-1, SIDE, SIDE),
+            raw[:, luma : luma + chroma].reshape(-1, SIDE // 2, SIDE // 2),
+            raw[:, luma + chroma :].reshape(-1, SIDE // 2, SIDE // 2),
+        )
+        mirror = self.random.integers(0, 2, 3).astype(bool)
+        if per_unit == 1:
+            planes = tuple(mirrored(plane, mirror) for plane in planes)
+            return planes, *search(planes[0], LEVEL_LAGRANGIANS[level])
+        window = slice(first_pair, first_pair + units)
+        field_steps = np.asarray(steps[chosen, level, window])
+        field = np.asarray(vectors[chosen, level, window]).copy()
+        for unit, step in enumerate(field_steps):
+            if step:
+                cells = -(-SIDE // int(step))
+                field[unit, :, :cells, :cells] = mirrored_field(field[unit, :, :cells, :cells], mirror)
+        return tuple(mirrored(plane, mirror) for plane in planes), field_steps, field
+
+
+def search(luma: NDArray[np.uint8], lagrangian: float) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Steps and vectors of each frame from the one before, for the single-frame variant."""
+    units = len(luma) - 1
+    steps = np.zeros(units, np.uint8)
+    vectors = np.zeros((units, 1, SIDE // 16, SIDE // 16, 2), np.int16)
+    for unit in range(units):
+        step, field = _core.search_motion(luma[unit], luma[unit + 1 : unit + 2], lagrangian=lagrangian)
+        steps[unit] = step
+        if step:
+            vectors[unit, :, : field.shape[1], : field.shape[2]] = field
+    return steps, vectors
+
+
+def mirrored(planes: NDArray[np.uint8], mirror: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Frames `[t, h, w]` flipped left-right, upside down and along the diagonal as asked."""
+    if mirror[0]:
+        planes = planes[:, :, ::-1]
+    if mirror[1]:
+        planes = planes[:, ::-1]
+    if mirror[2]:
+        planes = planes.swapaxes(1, 2)
+    return np.ascontiguousarray(planes)
+
+
+def mirrored_field(field: NDArray[np.int16], mirror: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """The motion `[f, rows, columns, 2]` of the mirrored frames."""
+    if mirror[0]:
+        field = field[:, :, ::-1] * np.array([-1, 1], np.int16)
+    if mirror[1]:
+        field = field[:, ::-1] * np.array([1, -1], np.int16)
+    if mirror[2]:
+        field = field.swapaxes(1, 2)[..., ::-1]
+    return field

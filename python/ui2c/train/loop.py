@@ -1,0 +1,234 @@
+"""The training loop: `ui2c train CONFIG.toml`, alone or in several processes under torchrun."""
+
+import argparse
+import copy
+import csv
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ui2c.network.codec import Codec
+from ui2c.network.config import config_for, distortion_weight
+from ui2c.network.weights import load_model, save_model
+from ui2c.train.config import TrainConfig, load_config
+from ui2c.train.graph import Batch, Result, Start, run_clip
+from ui2c.train.loader import Loader
+from ui2c.train.optimizer import optimizers
+from ui2c.train.validate import Validator
+
+LOG_EVERY = 20
+SAVE_SECONDS = 240
+
+
+def keep_freed_memory() -> None:
+    """Asks glibc not to hand freed memory back: page faults of short-lived tensors cost a third."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+            libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+
+
+class Trainer:
+    """One process of a run."""
+
+    def __init__(self, config: TrainConfig, device: str) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        torch.manual_seed(config.seed)
+        self.codec = (
+            load_model(config.init, "cpu").trainable()
+            if config.init
+            else Codec(config_for(config.model))
+        ).to(self.device)
+        self.optimizers = optimizers(
+            self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
+        )
+        self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        self.step = 0
+        self.skipped = 0
+        self.seconds = 0.0
+        self.checkpoint = config.output / "checkpoint.pt"
+        if self.checkpoint.exists():
+            self.resume()
+        self.loader = Loader(
+            config.shards, self.codec.config, config.seed + 7919 * self.step + self.rank
+        )
+        torch.manual_seed(config.seed + 104729 * self.step + self.rank)
+        self.validator = None
+        if config.validation and self.rank == 0:
+            self.validator = Validator(config.validation, self.codec.config, cache=config.output)
+
+    def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
+        """Mean over the batch of (rate + λ · distortion) / λ^balance."""
+        result = run_clip(self.codec, batch, start)
+        rate = result.latent_bpp + result.hyper_bpp
+        middle = distortion_weight(32)
+        weights = torch.tensor(
+            [(distortion_weight(int(r)) / middle) ** -self.config.lambda_balance for r in start.rows],
+            device=self.device,
+        )
+        return ((rate_weight * rate + result.weighted_error) * weights).mean(), result
+
+    def share_gradients(self) -> None:
+        """Averages the gradients over all processes, as one flat message."""
+        if self.world == 1:
+            return
+        grads = [p.grad for p in self.codec.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    def train_step(self) -> Result:
+        """One optimiser step; a non-finite gradient is counted and skipped."""
+        stage = self.config.stage_at(self.step)
+        batch, start = self.loader.batch(stage.batch, stage.units)
+        batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
+        start = Start(*(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference")))
+        loss, result = self.loss(batch, start, stage.rate_weight)
+        for p in self.codec.parameters():
+            p.grad = None
+        loss.backward()
+        self.share_gradients()
+        norm = nn.utils.clip_grad_norm_(self.codec.parameters(), self.config.clip_norm)
+        if not torch.isfinite(norm):
+            self.skipped += 1
+        else:
+            factor = self.config.rate_factor(self.step)
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * factor
+                optimizer.step()
+            ema = min(self.config.ema, (1 + self.step) / (10 + self.step))
+            pairs = list(zip(self.average.parameters(), self.codec.parameters(), strict=True))
+            torch._foreach_lerp_([a.data for a, _ in pairs], [b.data for _, b in pairs], 1 - ema)
+        self.step += 1
+        return result
+
+    def save(self) -> None:
+        """Checkpoint with all state, and the averaged weights as a model file; whole or not at all."""
+        state = {
+            "codec": self.codec.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+        save_model(self.average, self.config.output / f"{self.codec.config.name}.safetensors")
+
+    def resume(self) -> None:
+        """Takes up the run where its checkpoint left it."""
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.codec.load_state_dict(state["codec"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            peaks = [group["peak"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(saved)
+            # The configuration rules the rates, also when it was changed between two sessions.
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["peak"] = peak
+        self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
+
+    def run(self) -> None:
+        """Trains to the last step, logging, validating and saving on the way."""
+        if self.rank == 0:
+            self.config.output.mkdir(parents=True, exist_ok=True)
+        saved = time.monotonic()
+        window: list[Result] = []
+        began = time.monotonic()
+        while self.step < self.config.steps:
+            result = self.train_step()
+            if self.rank == 0:
+                window.append(result)
+                if self.step % LOG_EVERY == 0:
+                    spent = time.monotonic() - began
+                    self.seconds += spent
+                    self.log(window, spent)
+                    window, began = [], time.monotonic()
+                if self.validator and self.step % self.config.validate_every == 0:
+                    self.validator.run(self.average, self.step, self.config.output)
+                    began = time.monotonic()
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+            if self.step % 200 == 0:
+                self.loader.refresh()
+        if self.rank == 0:
+            self.save()
+            if self.validator:
+                self.validator.run(self.average, self.step, self.config.output)
+
+    def log(self, window: list[Result], seconds: float) -> None:
+        """One line to the screen and to log.csv: means over the steps since the last."""
+        stage = self.config.stage_at(self.step - 1)
+        error = torch.stack([r.error.mean((0, 1, 2)) for r in window]).mean(0)
+        psnr = -10 * torch.log10(error)
+        frames = stage.units * self.codec.config.frames_per_unit
+        row: dict[str, Any] = {
+            "step": self.step,
+            "hours": round(self.seconds / 3600, 4),
+            "y_bpp": round(mean(window, "latent_bpp"), 4),
+            "z_bpp": round(mean(window, "hyper_bpp"), 4),
+            "rounded_bpp": round(mean(window, "bits_by_unit"), 4),
+            "error": round(mean(window, "weighted_error"), 4),
+            "psnr_y": round(float(psnr[0]), 3),
+            "psnr_u": round(float(psnr[1]), 3),
+            "psnr_v": round(float(psnr[2]), 3),
+            "skipped": self.skipped,
+            "rate": round(self.config.rate_factor(self.step), 4),
+            "mpx_per_s": round(
+                self.world * stage.batch * frames * 128 * 128 * len(window) / seconds / 1e6, 3
+            ),
+        }
+        path = self.config.output / "log.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
+def mean(window: list[Result], field: str) -> float:
+    """Mean of a result's field over steps and samples."""
+    return float(torch.stack([getattr(r, field).detach().mean() for r in window]).mean())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `ui2c train`."""
+    parser = argparse.ArgumentParser(prog="ui2c train", description=__doc__)
+    parser.add_argument("config", type=Path, help="the run's TOML file")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
+    arguments = parser.parse_args(argv)
+    keep_freed_memory()
+    if "RANK" in os.environ:
+        dist.init_process_group("gloo" if arguments.device == "cpu" else "nccl")
+        torch.set_num_threads(1)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    trainer = Trainer(load_config(arguments.config), arguments.device)
+    trainer.run()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

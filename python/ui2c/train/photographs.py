@@ -61,7 +61,7 @@ def load_photograph(path: Path) -> Photograph:
             format="rgb24",
             interpolation="BICUBIC",
         )
-        image = rgb_to_yuv709(base.to_ndarray())[None]
+        image = rgb_to_yuv709(base.to_ndarray().astype(np.uint8, copy=False))[None]
 
     levels = [image]
     luma_levels = 1
@@ -74,7 +74,11 @@ def load_photograph(path: Path) -> Photograph:
             break
         levels.append(
             functional.interpolate(
-                levels[max(0, len(levels) - 2)], size, mode="bicubic", align_corners=False, antialias=True
+                levels[max(0, len(levels) - 2)],
+                size,
+                mode="bicubic",
+                align_corners=False,
+                antialias=True,
             )
         )
     return Photograph(path.name, tuple(level[0] for level in levels), luma_levels)

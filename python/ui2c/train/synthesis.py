@@ -173,7 +173,9 @@ def _cover(layer: Layer, times: Floats, luma: Tensor, chroma: Tensor) -> None:
 
     half_alpha = _halve(alpha).reshape(-1)
     seen = half_alpha.nonzero()[:, 0]
-    texture = _sample(image[layer.view.level + CHROMA_LEVELS][1:], _halve(grid).reshape(-1, 2)[seen])
+    texture = _sample(
+        image[layer.view.level + CHROMA_LEVELS][1:], _halve(grid).reshape(-1, 2)[seen]
+    )
     flat = chroma.view(2, -1)
     flat[:, seen] = torch.lerp(flat[:, seen], texture, half_alpha[seen])
 
@@ -181,15 +183,15 @@ def _cover(layer: Layer, times: Floats, luma: Tensor, chroma: Tensor) -> None:
 def render(scene: Scene, frames: int, size: int) -> tuple[Tensor, Tensor]:
     """Samples a scene: luma `[frames, size, size]`, chroma `[2, frames, size / 2, size / 2]`.
 
-    Float32 on the scale of 8-bit codes, neither rounded nor clipped. Time zero is the clip's middle.
+    Float32 on the scale of 8-bit codes, neither rounded nor clipped. Time zero is the middle.
     """
-    times = np.arange(frames)[:, None] - (frames - 1) / 2
+    times: Floats = np.arange(frames, dtype=np.float64)[:, None] - (frames - 1) / 2
     if scene.shutter > 0:
         speeds = [np.hypot(*p.velocity) for p in (scene.motion, *(x.motion for x in scene.layers))]
         exposures = int(np.clip(np.ceil(max(speeds) * scene.shutter / 1.5), 1, 6))
         times = times + scene.shutter * ((np.arange(exposures) + 0.5) / exposures - 0.5)
 
-    instants = times.ravel()
+    instants: Floats = times.ravel()
     luma, chroma = _look(scene.view, _plane_positions(scene.motion, instants, size))
     for layer in scene.layers:
         _cover(layer, instants, luma, chroma)
@@ -243,7 +245,9 @@ def _draw_motion(rng: Rng, median_speed: float) -> Motion:
     return Motion(
         velocity=velocity,
         acceleration=acceleration,
-        shake=_shake(rng, rng.lognormal(np.log(0.5), 0.9)) if rng.random() < 0.6 else np.zeros((0, 4)),
+        shake=_shake(rng, rng.lognormal(np.log(0.5), 0.9))
+        if rng.random() < 0.6
+        else np.zeros((0, 4)),
         spin=float(rng.normal(0, 0.006)) if turns else 0.0,
         growth=float(rng.normal(0, 0.008)) if grows else 0.0,
         ripples=_ripples(rng, rng.lognormal(np.log(0.7), 0.7)) if bends else np.zeros((0, 6)),
@@ -318,7 +322,9 @@ def _draw_layer(rng: Rng, photographs: list[Photograph], camera: Motion, size: i
     elif kind < 0.35:
         # Nearer than the background: the camera's motion, amplified.
         factor = rng.uniform(1.1, 2.5)
-        motion = Motion(camera.velocity * factor, camera.acceleration * factor, camera.shake * factor)
+        motion = Motion(
+            camera.velocity * factor, camera.acceleration * factor, camera.shake * factor
+        )
     else:
         motion = _draw_motion(rng, median_speed=1.5)
     radius = float(np.exp(rng.uniform(np.log(0.1 * size), np.log(0.7 * size))))
@@ -375,17 +381,18 @@ def _exposure(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
     kind = rng.random()
     gain = np.ones(frames)
     if kind < 0.01:
-        gain = np.linspace(*rng.permutation([1.0, rng.uniform(0, 0.4)]), frames)
+        first, last = rng.permutation([1.0, rng.uniform(0, 0.4)]).tolist()
+        gain = np.linspace(first, last, frames)
     elif kind < 0.02:
-        gain[rng.integers(1, frames)] = rng.uniform(1.3, 2.5)
+        gain[rng.integers(frames)] = rng.uniform(1.3, 2.5)
     elif kind < 0.18:
         swing = np.sin(2 * np.pi * rng.uniform(0.01, 0.08) * times + rng.uniform(0, 2 * np.pi))
         gain = 1 + rng.uniform(0.01, 0.08) * (swing - swing[0])
     else:
         return
-    gain = torch.from_numpy(gain).float()[:, None, None]
-    luma.sub_(16).mul_(gain).add_(16)
-    chroma.sub_(128).mul_(gain).add_(128)
+    factor = torch.from_numpy(gain).float()[:, None, None]
+    luma.sub_(16).mul_(factor).add_(16)
+    chroma.sub_(128).mul_(factor).add_(128)
 
 
 def add_noise(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
@@ -424,7 +431,7 @@ def synthesise(
     """One clip, uint8 `[frames, size · size · 3 / 2]`: planar YUV 4:2:0, BT.709 limited range."""
     luma, chroma = render(draw_scene(rng, photographs, frames, size), frames, size)
     _colour(rng, luma, chroma)
-    if rng.random() < 0.05:
+    if rng.random() < 0.05 and frames > 1:
         cut = int(rng.integers(1, frames))
         second = render(draw_scene(rng, photographs, frames - cut, size), frames - cut, size)
         _colour(rng, *second)

@@ -24,7 +24,7 @@ from ui2c.train.clips import ClipLibrary, draw_clip
 from ui2c.train.files import save_array, whole_file
 from ui2c.train.photographs import PhotographLibrary
 
-VERSION = 2
+VERSION = 3
 """Of the generator: the same seed and version make the same clips."""
 SIZE = 128
 PAIRS = 8
@@ -104,6 +104,8 @@ class ShardMaker:
                 sources.append("synthetic")
             else:
                 name, luma, chroma = draw_clip(rng, self._videos, frames=FRAMES, size=SIZE)
+                if rng.random() < 0.3:
+                    synthesis.grade(rng, luma, chroma)
                 if rng.random() < 0.3:
                     synthesis.add_noise(rng, luma, chroma)
                 frames[i] = synthesis.pack(luma, chroma)

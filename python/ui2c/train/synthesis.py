@@ -358,7 +358,7 @@ def draw_scene(rng: Rng, photographs: list[Photograph], frames: int, size: int) 
 # --- the camera ----------------------------------------------------------------------------
 
 
-def _colour(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
+def grade(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
     """Contrast, brightness, gamma and saturation of a whole clip, in place."""
     kind = rng.random()
     contrast = rng.uniform(0.85, 1.2)
@@ -430,11 +430,11 @@ def synthesise(
 ) -> NDArray[np.uint8]:
     """One clip, uint8 `[frames, size · size · 3 / 2]`: planar YUV 4:2:0, BT.709 limited range."""
     luma, chroma = render(draw_scene(rng, photographs, frames, size), frames, size)
-    _colour(rng, luma, chroma)
+    grade(rng, luma, chroma)
     if rng.random() < 0.05 and frames > 1:
         cut = int(rng.integers(1, frames))
         second = render(draw_scene(rng, photographs, frames - cut, size), frames - cut, size)
-        _colour(rng, *second)
+        grade(rng, *second)
         luma[cut:], chroma[:, cut:] = second
     _exposure(rng, luma, chroma)
     add_noise(rng, luma, chroma)

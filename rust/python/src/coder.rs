@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use ui2c_core::rans;
 
-use crate::arrays::contiguous;
+use crate::arguments::{contiguous, number};
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -65,8 +65,9 @@ impl RansEncoder {
     fn finish<'py>(
         &mut self,
         py: Python<'py>,
-        log2_lanes: Option<u8>,
+        log2_lanes: Option<i64>,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
+        let log2_lanes = log2_lanes.map(|lanes| number(lanes, "log2_lanes")).transpose()?;
         let encoder = std::mem::take(&mut self.0);
         let (log2_lanes, stream) = py.detach(|| encoder.finish(log2_lanes)).map_err(convert)?;
         Ok((log2_lanes, PyBytes::new(py, &stream)))
@@ -80,7 +81,8 @@ pub struct RansDecoder(rans::Decoder<'static>);
 #[pymethods]
 impl RansDecoder {
     #[new]
-    fn new(data: &[u8], log2_lanes: u8) -> PyResult<Self> {
+    fn new(data: &[u8], log2_lanes: i64) -> PyResult<Self> {
+        let log2_lanes = number(log2_lanes, "log2_lanes")?;
         rans::Decoder::new(data.to_vec(), log2_lanes).map(Self).map_err(convert)
     }
 

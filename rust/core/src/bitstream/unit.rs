@@ -290,21 +290,21 @@ pub(super) fn parse_index(frame: &Frame) -> Result<Vec<Entry>> {
 }
 
 /// The index of a stream that ends with `tail`, if it has one there and `tail` holds it whole.
-/// `end` is the size of the stream in bytes.
+/// `stream_size` is in bytes.
 ///
 /// # Errors
 /// `Corrupt` if an index is there but contradicts itself or the size of the stream.
-pub fn index_at_end(tail: &[u8], end: u64) -> Result<Option<Vec<Entry>>> {
+pub fn index_at_end(tail: &[u8], stream_size: u64) -> Result<Option<Vec<Entry>>> {
     let trailer = tail.len().checked_sub(2 * size_of::<u32>()).map(|at| &tail[at..]);
     let Some(Some(size)) = trailer.map(|trailer| trailer.first_chunk()) else {
         return Ok(None);
     };
     let size = u32::from_le_bytes(*size) as usize;
-    let Some(start) = tail.len().checked_sub(size).filter(|_| size as u64 <= end) else {
+    let Some(start) = tail.len().checked_sub(size).filter(|_| size as u64 <= stream_size) else {
         return Ok(None);
     };
     let limits = Limits { max_unit_bytes: u64::MAX, ..Limits::default() };
-    match Frame::split(&tail[start..], end - size as u64, &limits) {
+    match Frame::split(&tail[start..], stream_size - size as u64, &limits) {
         Ok(Some(frame)) if frame.size() == size && frame.kind() == INDEX && frame.is_intact() => {
             parse_index(&frame).map(Some)
         }

@@ -53,9 +53,9 @@ def run_ui2c(source: list[YUV420], model: str, qp: int, threads: int) -> dict[st
     decoded = ui2c.Decoder(device="cpu", threads=threads).decode(data)
     done = time.perf_counter()
     pixels = len(source) * source[0].y.size
-    motion = sum(unit.motion_bits for unit in encoder.units)
-    estimate = sum(unit.estimated_bits for unit in encoder.units)
-    coded = sum(unit.stream_bytes for unit in encoder.units) * 8
+    motion = sum(unit.motion_bits for unit in encoder.statistics.units)
+    estimate = sum(unit.estimated_bits for unit in encoder.statistics.units)
+    coded = sum(unit.stream_bytes for unit in encoder.statistics.units) * 8
     return {
         "bytes": len(data),
         "bpp": len(data) * 8 / pixels,

@@ -77,7 +77,7 @@ def test_tables_are_valid_and_fit_their_gaussians() -> None:
     frequencies, lengths = gaussian_tables()
     assert len(lengths) == SCALES and lengths.sum() == len(frequencies)
     start = 0
-    for i, length in enumerate(lengths):
+    for i, length in enumerate(lengths.tolist()):
         part = frequencies[start : start + length].astype(float)
         start += length
         assert part.sum() == TOTAL and part.min() >= 1 and length % 2 == 0

@@ -82,8 +82,10 @@ class PairCoder:
 
         context = self._context(intra, prediction, rows)
         y = codec.analyse(residual, context.context, rows)
-        z = torch.round(codec.prior.hyper_encode(y)).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+        z = codec.prior.hyper_encode(y)
         z_index = self._hyper_index(qp, intra, z.shape)
+        coded = torch.from_numpy(z_index >= SKIP).to(self.device).view(z.shape)
+        z = self._quantise(z, coded)
         coder.put(self.model.tables, z_index, _symbols(z))
 
         parameters = codec.prior.first_stage(z, context.tap)

@@ -9,6 +9,7 @@ x264 it is the bare H.264 stream, without a container. PSNR is the mean over fra
 import argparse
 import csv
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -18,14 +19,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-
 import ui2c
 from ui2c.frames import YUV420
 from ui2c.video import open_source
 
 QPS = (8, 20, 32, 44, 56)
 CRFS = (18, 23, 28, 33, 38, 43)
-X264 = "-c:v libx264 -preset medium -tune psnr -bf 0 -g 9999 -sc_threshold 0".split()
+X264 = "-c:v libx264 -preset medium -tune psnr -bf 0 -g 9999 -sc_threshold 0".split()  # noqa: SIM905
 
 
 def psnr(a: YUV420, b: YUV420) -> list[float]:
@@ -53,14 +53,13 @@ def run_ui2c(source: list[YUV420], model: str, qp: int, threads: int) -> dict[st
     decoded = ui2c.Decoder(device="cpu", threads=threads).decode(data)
     done = time.perf_counter()
     pixels = len(source) * source[0].y.size
-    motion = sum(unit.motion_bits for unit in encoder.statistics.units)
-    estimate = sum(unit.estimated_bits for unit in encoder.statistics.units)
-    coded = sum(unit.stream_bytes for unit in encoder.statistics.units) * 8
+    units = encoder.statistics.units
     return {
         "bytes": len(data),
         "bpp": len(data) * 8 / pixels,
-        "motion_share": motion / (len(data) * 8),
-        "real_over_estimate": coded / estimate,
+        "motion_share": sum(unit.motion_bytes for unit in units) / len(data),
+        "real_over_estimate": sum(unit.stream_bytes for unit in units)
+        / sum(unit.estimated_bytes for unit in units),
         **summary(source, decoded),
         "enc_fps": len(source) / (encoded - began),
         "dec_fps": len(source) / (done - encoded),
@@ -71,7 +70,16 @@ def run_x264(clip: Path, source: list[YUV420], crf: int, folder: Path) -> dict[s
     """Encodes the same frames with ffmpeg's libx264, low-delay, and decodes them again."""
     stream = folder / "x264.264"
     command = ["ffmpeg", "-v", "error", "-y", "-threads", "1", "-i", str(clip)]
-    command += ["-frames:v", str(len(source)), *X264, "-crf", str(crf), "-threads", "1", str(stream)]
+    command += [
+        "-frames:v",
+        str(len(source)),
+        *X264,
+        "-crf",
+        str(crf),
+        "-threads",
+        "1",
+        str(stream),
+    ]
     began = time.perf_counter()
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - began
@@ -86,7 +94,7 @@ def run_x264(clip: Path, source: list[YUV420], crf: int, folder: Path) -> dict[s
 
 
 def bd_rate(anchor: list[dict[str, float]], test: list[dict[str, float]]) -> float:
-    """Mean rate difference at equal 6:1:1 PSNR, %, by piecewise-linear log rate over the overlap."""
+    """Mean rate difference at equal 6:1:1 PSNR, %: log rate, piecewise linear, over the overlap."""
 
     def curve(points: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
         ordered = sorted((p["psnr"], np.log(p["bpp"])) for p in points)
@@ -108,10 +116,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True).stdout
-    processor = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line),
-        platform.processor(),
-    )
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    processor = names[0] if names else platform.processor()
     print(f"# {processor}, {arguments.threads} thread(s), ui2c {ui2c.__version__},", end=" ")
     print(f"model {arguments.model}, {version.splitlines()[0]}; x264: {' '.join(X264)} -crf N")
     rows, differences = [], []

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 import torch
-
 import ui2c
-from ui2c.network.blocks import Bank, DepthConvBlock, activate, interpolation_matrix, shuffle, unshuffle
+from ui2c.network.blocks import (
+    Bank,
+    DepthConvBlock,
+    activate,
+    interpolation_matrix,
+    shuffle,
+    unshuffle,
+)
 from ui2c.network.codec import Codec
 from ui2c.network.complexity import table
 from ui2c.network.config import CodecConfig, config_for, distortion_weight
@@ -48,7 +54,7 @@ def test_packing_is_exact(depth: int) -> None:
         torch.randint(0, 1 << depth, (2, h, w), generator=generator, dtype=torch.int32)
         for h, w in ((32, 48), (16, 24), (16, 24))
     ]
-    packed = pack(*planes, depth)
+    packed = pack(planes, depth)
     assert packed.shape == (2, 4, 6, 96)
     assert float(packed.abs().max()) <= 0.5
     for plane, back in zip(planes, unpack(packed, depth), strict=True):
@@ -82,13 +88,16 @@ def test_tables_are_valid_and_fit_their_gaussians() -> None:
         start += length
         assert part.sum() == TOTAL and part.min() >= 1 and length % 2 == 0
         m = (length - 2) // 2
-        assert np.array_equal(part[:m], part[m + 1 : -1][::-1]) or abs(
-            part[:m] - part[m + 1 : -1][::-1]
-        ).max() <= 1
+        assert (
+            np.array_equal(part[:m], part[m + 1 : -1][::-1])
+            or abs(part[:m] - part[m + 1 : -1][::-1]).max() <= 1
+        )
         # Coding what the Gaussian yields costs at most 0.5 % or a thousandth of a bit extra.
         scale = float(scale_of(torch.tensor(float(i))))
         x = np.arange(-m, m + 1)
-        edges = torch.distributions.Normal(0.0, scale).cdf(torch.tensor(np.append(x - 0.5, m + 0.5)))
+        edges = torch.distributions.Normal(0.0, scale).cdf(
+            torch.tensor(np.append(x - 0.5, m + 0.5))
+        )
         p = np.diff(edges.double().numpy())
         ideal = -(p * np.log2(np.maximum(p, 1e-12))).sum()
         coded = -(p * np.log2(part[:-1] / TOTAL)).sum()

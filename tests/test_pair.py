@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import ui2c
 from ui2c.network.weights import Model, random_model
 from ui2c.pair import CodedUnit, PairCoder, Planes
 
@@ -42,7 +41,9 @@ def code(
     return units, shown
 
 
-def decode(model: Model, units: list[CodedUnit], width: int, height: int, depth: int) -> list[Planes]:
+def decode(
+    model: Model, units: list[CodedUnit], width: int, height: int, depth: int
+) -> list[Planes]:
     coder = PairCoder(model, width=width, height=height, bit_depth=depth)
     shown = []
     for unit in units:

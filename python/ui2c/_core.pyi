@@ -44,7 +44,7 @@ class RansEncoder:
         self, tables: Tables, indexes: NDArray[np.uint8], symbols: NDArray[np.int16]
     ) -> None: ...
     def put_motion(self, vectors: NDArray[np.int16]) -> None:
-        """Adds a motion field, int16 `[frames, rows, columns, 2]` as (dx, dy) in quarter samples."""
+        """Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples."""
     def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
         """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
 

@@ -325,6 +325,8 @@ class _Stream:
                 frames=len(frames),
                 qp=unit.qp,
                 bytes=size,
+                stream_bytes=len(unit.stream),
+                estimated_bytes=unit.estimated_bits / 8,
                 motion_bytes=unit.motion_bits / 8,
                 psnr=tuple(psnr),
             )

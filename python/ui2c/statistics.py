@@ -18,6 +18,10 @@ class UnitStatistics:
     qp: int
     bytes: int
     """Framing and checksum included."""
+    stream_bytes: int
+    """Of the entropy coder alone."""
+    estimated_bytes: float
+    """What the networks expect `stream_bytes` to be."""
     motion_bytes: float
     psnr: tuple[Psnr, ...]
     """Per frame, where it was asked for; empty otherwise."""

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from ui2c.network.config import KNOTS, QUALITIES
 
-
 FEWEST_ROWS = 32
 
 

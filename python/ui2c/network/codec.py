@@ -42,9 +42,7 @@ class Codec(nn.Module):
         self.prior = Prior(config)
         self.decoder_up = Pointwise(config.latent, 4 * d)
         self.decoder = blocks(2 * d, d, config.decoder_depth)
-        self.heads = nn.ModuleList(
-            blocks(d, config.head, config.head_depth) for _ in range(frames)
-        )
+        self.heads = nn.ModuleList(blocks(d, config.head, config.head_depth) for _ in range(frames))
         self.heads_out = nn.ModuleList(
             Pointwise(config.head, FRAME_CHANNELS, gain=0.1) for _ in range(frames)
         )
@@ -97,7 +95,7 @@ class Codec(nn.Module):
         # all qualities.
         h = shuffle(self.decoder_up(y), 2) * self.gains(self.decoder_gains, rows)
         h = self.decoder(torch.cat((h, context), dim=-1))
-        return h if self.gate is not None else h + context
+        return h + context if self.gate is None else h  # type: ignore[no-any-return]
 
     def render(
         self, feature: Tensor, prediction: Tensor | None, rows: Tensor, blank: Tensor

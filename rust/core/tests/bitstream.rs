@@ -198,6 +198,17 @@ proptest! {
     }
 
     #[test]
+    fn checksum_is_the_division_it_is_defined_by(data in prop::collection::vec(any::<u8>(), 0..70),
+                                                 initial: u32) {
+        let mut register = !initial;
+        for bit in (0..data.len() * 8).map(|i| u32::from(data[i / 8] >> (i % 8) & 1)) {
+            let odd = (register ^ bit) & 1 == 1;
+            register = register >> 1 ^ if odd { 0x82f6_3b78 } else { 0 };
+        }
+        prop_assert_eq!(crc32c(&data, initial), !register);
+    }
+
+    #[test]
     fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), whole: bool) {
         let start = Writer::new(header()).unwrap().start().unwrap();
         let bytes = if whole { bytes } else { [start, bytes].concat() };

@@ -6,10 +6,12 @@ use super::plane::{Padded, Plane, Sample};
 use super::{Field, Vector};
 use crate::error::{Error, Result};
 
-/// Samples computed at a time.
-const CHUNK: usize = 8;
-/// Samples of one row that a chunk reads.
-const READ: usize = CHUNK + 3;
+/// Samples with one displacement that are computed at a time.
+const LONGEST_RUN: usize = 32;
+/// Runs are rounded up to this many.
+const LANES: usize = 8;
+/// Samples of a row read beyond a run: three for the taps, rounded up.
+const TAPS_READ: usize = 8;
 /// Repeated edge samples that positions, clamped to one sample outside and its taps need.
 const BORDER: usize = 3;
 
@@ -81,7 +83,7 @@ fn check_grid(field: &Field, width: usize, height: usize) -> Result<()> {
 
 /// The reference with the border that `predict_plane` needs.
 pub(crate) fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
-    Padded::new(plane, BORDER, BORDER + READ)
+    Padded::new(plane, BORDER, BORDER + LONGEST_RUN + TAPS_READ)
 }
 
 /// One plane of the prediction of one frame.
@@ -95,14 +97,52 @@ pub(crate) fn predict_plane<S: Sample>(
 ) -> Vec<S> {
     let (width, height) = (reference.width(), reference.height());
     let mut out = vec![S::default(); width * height];
-    let mut displacements = Displacements::new(vectors, columns, step, width, height, kind);
+    let displacements = Displacements::new(vectors, columns, step, width, height, kind);
     let max = (1 << bit_depth) - 1;
-    displacements.for_rows(0..height, |y, dx, dy| {
-        predict_row(reference, y, dx, dy, max, &mut out[y * width..][..width]);
-    });
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has been asked for AVX2.
+        unsafe { fill_avx2(reference, displacements, max, &mut out) };
+        return out;
+    }
+    fill(reference, displacements, max, &mut out);
     out
 }
 
+/// `fill`, compiled for wider registers.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn fill_avx2<S: Sample>(
+    reference: &Padded<S>,
+    displacements: Displacements,
+    max: i32,
+    out: &mut [S],
+) {
+    fill(reference, displacements, max, out);
+}
+
+#[inline(always)]
+fn fill<S: Sample>(
+    reference: &Padded<S>,
+    mut displacements: Displacements,
+    max: i32,
+    out: &mut [S],
+) {
+    let width = reference.width();
+    let (mut dx, mut dy) = (vec![0; width], vec![0; width]);
+    let mut row = vec![S::default(); width + LONGEST_RUN];
+    for (y, out) in out.chunks_exact_mut(width).enumerate() {
+        displacements.row(y, &mut dx, &mut dy);
+        predict_row(reference, y, &dx, &dy, max, &mut row);
+        out.copy_from_slice(&row[..width]);
+    }
+}
+
+/// `out` may be overwritten up to a run beyond the end of the row.
+#[inline(always)]
 fn predict_row<S: Sample>(
     reference: &Padded<S>,
     y: usize,
@@ -111,49 +151,47 @@ fn predict_row<S: Sample>(
     max: i32,
     out: &mut [S],
 ) {
-    let right = (reference.width() + reference.after() - READ) as i32;
+    let (width, height) = (reference.width() as i32, reference.height() as i32);
+    let right = width + reference.after() as i32 - (LONGEST_RUN + TAPS_READ) as i32;
     let mut x = 0;
-    while x < out.len() {
+    while x < dx.len() {
         let (here_x, here_y) = (dx[x], dy[x]);
-        let longest = CHUNK.min(out.len() - x);
-        let same = |k: &usize| dx[x + k] == here_x && dy[x + k] == here_y;
-        let mut length = (1..longest).take_while(same).count() + 1;
+        let longest = LONGEST_RUN.min(dx.len() - x);
+        let mut length = 1;
+        while length < longest && dx[x + length] == here_x && dy[x + length] == here_y {
+            length += 1;
+        }
         let mut left = x as i32 + (here_x >> 4) - 1;
         if left < -(BORDER as i32) || left > right {
             // Outside all taps see the same sample: any position out there will do.
             length = 1;
-            left = left.clamp(-(BORDER as i32), reference.width() as i32 - 1);
+            left = left.clamp(-(BORDER as i32), width - 1);
         }
-        let top =
-            (y as i32 + (here_y >> 4) - 1).clamp(-(BORDER as i32), reference.height() as i32 - 1);
-        let values = interpolate(reference, left, top, here_x & 15, here_y & 15, max);
-        out[x..x + length].copy_from_slice(&values[..length]);
+        let top = (y as i32 + (here_y >> 4) - 1).clamp(-(BORDER as i32), height - 1);
+        let rows = [0, 1, 2, 3].map(|k| reference.from(left, top + k));
+        let phases = [here_x & 15, here_y & 15];
+        interpolate(rows, phases, max, &mut out[x..x + length.next_multiple_of(LANES)]);
         x += length;
     }
 }
 
-/// The samples whose first tap is at (left, top) and the seven after it.
+/// `out.len()`, at most `LONGEST_RUN`, samples whose first taps are at the starts of `rows`.
 #[inline(always)]
-fn interpolate<S: Sample>(
-    reference: &Padded<S>,
-    left: i32,
-    top: i32,
-    phase_x: i32,
-    phase_y: i32,
-    max: i32,
-) -> [S; CHUNK] {
-    let row = |k| -> &[S; READ] { reference.from(left, top + k).first_chunk().unwrap() };
-    let rows = [row(0), row(1), row(2), row(3)];
-    let (h, v) = (&COEFFICIENTS[phase_x as usize], &COEFFICIENTS[phase_y as usize]);
+fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
+    let [h, v] = phases.map(|p| COEFFICIENTS[p as usize]);
     // The order of the two directions does not matter, as nothing is rounded between them: the
     // sums stay below 65 535 · 176² < 2^31 even at 16 bits.
-    let mut column = [0i32; READ];
-    for (k, sum) in column.iter_mut().enumerate() {
-        *sum = (0..4).map(|r| v[r] * rows[r][k].into()).sum();
+    let mut columns = [0i32; LONGEST_RUN + TAPS_READ];
+    let columns = &mut columns[..out.len() + TAPS_READ];
+    let rows = rows.map(|r| &r[..columns.len()]);
+    for k in 0..columns.len() {
+        let [a, b, c, d] = rows.map(|r| r[k].into());
+        columns[k] = v[0] * a + v[1] * b + v[2] * c + v[3] * d;
     }
-    std::array::from_fn(|k| {
-        let sum: i32 = (0..4).map(|c| h[c] * column[k + c]).sum();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|k| &columns[k..k + out.len()]);
+    for k in 0..out.len() {
+        let sum = h[0] * a[k] + h[1] * b[k] + h[2] * c[k] + h[3] * d[k];
         let rounded = (sum + (1 << (2 * KERNEL_BITS - 1))) >> (2 * KERNEL_BITS);
-        S::from_i32(rounded.clamp(0, max))
-    })
+        out[k] = S::from_i32(rounded.clamp(0, max));
+    }
 }

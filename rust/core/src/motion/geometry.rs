@@ -55,9 +55,13 @@ impl Axis {
         }
         Self { spans, increment: increment as i32 }
     }
+
+    fn span(&self, at: usize) -> &Span {
+        &self.spans[self.spans.partition_point(|s| s.end <= at)]
+    }
 }
 
-/// Displacements of a plane's samples, in sixteenths, one row after the other.
+/// Displacements of a plane's samples, in sixteenths.
 pub(crate) struct Displacements<'a> {
     vectors: &'a [Vector],
     columns: usize,
@@ -65,10 +69,8 @@ pub(crate) struct Displacements<'a> {
     shift: u32,
     horizontal: Axis,
     vertical: Axis,
+    /// Vectors of one row of samples, one per column of the grid.
     blended: Vec<[i32; 2]>,
-    /// Displacements of the row last asked for.
-    pub dx: Vec<i32>,
-    pub dy: Vec<i32>,
 }
 
 impl<'a> Displacements<'a> {
@@ -90,48 +92,28 @@ impl<'a> Displacements<'a> {
             horizontal: Axis::new(width, step, columns, kind),
             vertical: Axis::new(height, step, rows, kind),
             blended: vec![[0; 2]; columns],
-            dx: vec![0; width],
-            dy: vec![0; width],
         }
     }
 
-    /// Calls `visit` for each row in `rows` with itself holding that row's displacements.
-    pub fn for_rows(
-        &mut self,
-        rows: std::ops::Range<usize>,
-        mut visit: impl FnMut(usize, &[i32], &[i32]),
-    ) {
+    /// The displacements of row `y`.
+    #[inline(always)]
+    pub fn row(&mut self, y: usize, dx: &mut [i32], dy: &mut [i32]) {
         let unit = 2 * self.step as i32;
-        for s in 0..self.vertical.spans.len() {
-            let span = &self.vertical.spans[s];
-            let (start, low, high, first) = (span.start, span.low, span.high, span.weight);
-            for y in span.start.max(rows.start)..span.end.min(rows.end) {
-                let weight = first + (y - start) as i32 * self.vertical.increment;
-                for c in 0..self.columns {
-                    let above = self.vectors[low * self.columns + c];
-                    let below = self.vectors[high * self.columns + c];
-                    for k in 0..2 {
-                        self.blended[c][k] =
-                            above[k] as i32 * (unit - weight) + below[k] as i32 * weight;
-                    }
-                }
-                self.fill_row();
-                visit(y, &self.dx, &self.dy);
-            }
+        let span = self.vertical.span(y);
+        let weight = span.weight + (y - span.start) as i32 * self.vertical.increment;
+        let row = |r: usize| &self.vectors[r * self.columns..][..self.columns];
+        for ((out, above), below) in self.blended.iter_mut().zip(row(span.low)).zip(row(span.high))
+        {
+            *out = [0, 1].map(|k| above[k] as i32 * (unit - weight) + below[k] as i32 * weight);
         }
-    }
-
-    fn fill_row(&mut self) {
-        let unit = 2 * self.step as i32;
         let half = 1 << (self.shift - 1);
         for span in &self.horizontal.spans {
             let (left, right) = (self.blended[span.low], self.blended[span.high]);
-            for (k, out) in [&mut self.dx, &mut self.dy].into_iter().enumerate() {
+            for (k, out) in [&mut *dx, &mut *dy].into_iter().enumerate() {
                 let slope = right[k] - left[k];
-                let mut sum = left[k] * unit + slope * span.weight + half;
-                for d in &mut out[span.start..span.end] {
-                    *d = sum >> self.shift;
-                    sum += slope * self.horizontal.increment;
+                let first = left[k] * unit + slope * span.weight + half;
+                for (i, d) in out[span.start..span.end].iter_mut().enumerate() {
+                    *d = (first + slope * self.horizontal.increment * i as i32) >> self.shift;
                 }
             }
         }

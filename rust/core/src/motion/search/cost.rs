@@ -12,20 +12,19 @@ pub(crate) struct Cost {
 
 impl Cost {
     pub fn new(lagrangian: f32) -> Self {
-        Self { floor: lagrangian / (2.0 * std::f32::consts::LN_2) }
+        Self { floor: lagrangian.max(0.02) / (2.0 * std::f32::consts::LN_2) }
+    }
+
+    pub fn floor(&self) -> f32 {
+        self.floor
     }
 
     /// Bits of a residual of `count` samples with this sum of squares: its distortion divided by
     /// the Lagrangian when small, what coding it takes when large.
     #[inline]
     pub fn residual(&self, squares: f32, count: f32) -> f32 {
-        0.5 * count * (squares / (count * self.floor)).ln_1p() * std::f32::consts::LOG2_E
-    }
-
-    /// Derivative of `residual` by the sum of squares.
-    #[inline]
-    pub fn slope(&self, squares: f32, count: f32) -> f32 {
-        0.5 * std::f32::consts::LOG2_E * count / (squares + count * self.floor)
+        let k = par("K", 4.0);
+        0.5 / k * count * (k * squares / (count * self.floor)).ln_1p() * std::f32::consts::LOG2_E
     }
 
     /// Bits of a vector that was predicted as `predicted`, roughly.
@@ -81,4 +80,10 @@ pub(crate) fn median_neighbour(
 #[inline]
 fn median(a: i16, b: i16, c: i16) -> i16 {
     a.min(b).max(a.max(b).min(c))
+}
+
+pub fn par(name: &'static str, default: f32) -> f32 {
+    use std::cell::RefCell;
+    thread_local!(static P: RefCell<std::collections::HashMap<&'static str, f32>> = Default::default());
+    P.with(|p| *p.borrow_mut().entry(name).or_insert_with(|| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)))
 }

@@ -9,6 +9,7 @@ mod block;
 mod cost;
 mod pyramid;
 mod refine;
+mod residual;
 
 use super::compensate::{check_depth, pad};
 use super::plane::{Plane, Sample};

@@ -6,13 +6,12 @@
 //! several times over, weighing the change of error against the bits.
 
 use super::cost::{Cost, median_neighbour};
+use super::residual::{Residual, TILE};
 use crate::motion::compensate::predict_plane;
 use crate::motion::geometry::{Axis, Kind};
 use crate::motion::plane::{Padded, Plane};
 use crate::motion::{MAX_COMPONENT, Vector};
 
-/// Edge of the squares over which the cost of the residual is reckoned.
-const TILE: usize = 16;
 const LANES: usize = 8;
 const PASSES: usize = 4;
 const SWEEPS: usize = 3;
@@ -35,31 +34,32 @@ impl<'a> Refiner<'a> {
         let rows = (0..self.frame.height())
             .flat_map(|y| &self.reference.from(0, y as i32)[..self.frame.width()]);
         let prediction: Vec<u8> = rows.copied().collect();
-        self.tiles_cost(&self.tiles(&prediction))
+        Residual::new(&prediction, &self.frame, self.cost).bits
     }
 
     /// The refined field and its cost in bits, residual included.
     pub fn refine(&self, start: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
         let columns = self.frame.width().div_ceil(step);
+        let try_field = |field: &[Vector]| {
+            let prediction = self.predict(field, step);
+            let residual = Residual::new(&prediction, &self.frame, self.cost);
+            let bits = residual.bits + self.field_cost(field, columns);
+            (prediction, residual, bits)
+        };
         let mut best = start;
-        let mut prediction = self.predict(&best, step);
-        let mut tiles = self.tiles(&prediction);
-        let mut bits = self.tiles_cost(&tiles) + self.field_cost(&best, columns);
+        let (mut prediction, mut residual, mut bits) = try_field(&best);
         for _ in 0..PASSES {
-            let model = self.model(&prediction, &tiles, step);
+            let model = self.model(&prediction, &residual.slopes, step);
             let candidate = model.descend(&best, self.cost);
             if candidate == best {
                 break;
             }
-            let candidate_prediction = self.predict(&candidate, step);
-            let candidate_tiles = self.tiles(&candidate_prediction);
-            let candidate_bits =
-                self.tiles_cost(&candidate_tiles) + self.field_cost(&candidate, columns);
-            if candidate_bits >= bits {
+            let tried = try_field(&candidate);
+            if tried.2 >= bits {
                 break;
             }
-            (best, prediction) = (candidate, candidate_prediction);
-            (tiles, bits) = (candidate_tiles, candidate_bits);
+            best = candidate;
+            (prediction, residual, bits) = tried;
         }
         (best, bits)
     }
@@ -77,49 +77,12 @@ impl<'a> Refiner<'a> {
         vectors.iter().enumerate().map(bits).sum()
     }
 
-    /// Sum of squared errors of each tile.
-    fn tiles(&self, prediction: &[u8]) -> Vec<u32> {
-        let width = self.frame.width();
-        let columns = width.div_ceil(TILE);
-        let mut tiles = vec![0; columns * self.frame.height().div_ceil(TILE)];
-        for (y, row) in prediction.chunks_exact(width).enumerate() {
-            let sums = &mut tiles[y / TILE * columns..][..columns];
-            let pairs = row.chunks(TILE).zip(self.frame.row(y).chunks(TILE));
-            for (sum, (a, b)) in sums.iter_mut().zip(pairs) {
-                let square = |(&a, &b): (&u8, &u8)| {
-                    let d = a as i16 - b as i16;
-                    (d as i32 * d as i32) as u32
-                };
-                *sum += a.iter().zip(b).map(square).sum::<u32>();
-            }
-        }
-        tiles
-    }
-
-    /// Samples in a tile.
-    fn tile_size(&self, index: usize) -> f32 {
-        let columns = self.frame.width().div_ceil(TILE);
-        let side = |k: usize, length: usize| TILE.min(length - k * TILE);
-        (side(index % columns, self.frame.width()) * side(index / columns, self.frame.height()))
-            as f32
-    }
-
-    fn tiles_cost(&self, tiles: &[u32]) -> f32 {
-        let bits = |(k, &s): (usize, &u32)| self.cost.residual(s as f32, self.tile_size(k));
-        tiles.iter().enumerate().map(bits).sum()
-    }
-
-    fn model(&self, prediction: &[u8], tiles: &[u32], step: usize) -> Model {
+    fn model(&self, prediction: &[u8], weights: &[f32], step: usize) -> Model {
         let (width, height) = (self.frame.width(), self.frame.height());
         let (columns, rows) = (width.div_ceil(step), height.div_ceil(step));
         let horizontal = Axis::new(width, step, columns, Kind::Luma);
         let vertical = Axis::new(height, step, rows, Kind::Luma);
         let tile_columns = width.div_ceil(TILE);
-        let weights: Vec<f32> = tiles
-            .iter()
-            .enumerate()
-            .map(|(k, &s)| self.cost.slope(s as f32, self.tile_size(k)))
-            .collect();
         let mut model = Model::new(rows, columns);
         let mut row = RowTerms::new(width);
         let unit = 2.0 * step as f32;

@@ -1,1 +1,44 @@
-"""ui2c: a neural video codec that people can use."""
+"""A neural video codec: frames in, a small file out, and back.
+
+    import ui2c
+
+    data = ui2c.Encoder(qp=32).encode(frames)       # frames: uint8 [frames, height, width, 3]
+    again = ui2c.Decoder(output="rgb").decode(data)
+
+Importing the package does not import PyTorch; making an Encoder, or decoding, does.
+"""
+
+from ui2c._core import Limits, SequenceHeader, __version__
+from ui2c.build import build_info
+from ui2c.decoder import Decoder
+from ui2c.encoder import Encoder
+from ui2c.errors import (
+    CorruptError,
+    Error,
+    LimitError,
+    MismatchError,
+    TruncatedError,
+    UnsupportedError,
+)
+from ui2c.frames import YUV420
+from ui2c.metrics import Psnr
+from ui2c.statistics import Statistics, UnitStatistics
+
+__all__ = [
+    "YUV420",
+    "CorruptError",
+    "Decoder",
+    "Encoder",
+    "Error",
+    "LimitError",
+    "Limits",
+    "MismatchError",
+    "Psnr",
+    "SequenceHeader",
+    "Statistics",
+    "TruncatedError",
+    "UnitStatistics",
+    "UnsupportedError",
+    "__version__",
+    "build_info",
+]

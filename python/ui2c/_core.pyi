@@ -44,7 +44,7 @@ class RansEncoder:
         self, tables: Tables, indexes: NDArray[np.uint8], symbols: NDArray[np.int16]
     ) -> None: ...
     def put_motion(self, vectors: NDArray[np.int16]) -> None:
-        """Adds a motion field, int16 `[frames, rows, columns, 2]` as (dx, dy) in quarter samples."""
+        """Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples."""
     def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
         """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
 
@@ -120,12 +120,15 @@ class Unit:
     """Frames of this unit that are shown, 1 … frames_per_unit."""
     feature_hash: int | None
     ticks: tuple[int, ...] | None
-    """Presentation time of each shown frame relative to the end of the one before, if irregular."""
+    """Ticks from the frame shown before to each shown frame, if irregular; the first frame of the
+    sequence counts from time 0."""
     stream: bytes | None
     """The rANS stream of an intra or inter unit."""
     metadata: tuple[str, str] | None
     frames: int | None
     """End unit: number of frames shown in the whole sequence."""
+    index: tuple[tuple[int, int], ...] | None
+    """Index: (offset, number of the first shown frame) of each random-access point."""
 
 @final
 class Writer:
@@ -146,7 +149,9 @@ class Writer:
         stream: bytes,
         feature_hash: int | None = None,
         ticks: tuple[int, ...] | None = None,
-    ) -> bytes: ...
+        repeat_header: bool = False,
+    ) -> bytes:
+        """`repeat_header` puts the sequence header before an intra unit, for joining midway."""
     def end(self, feature_hash: int | None = None) -> bytes:
         """End unit and index."""
 
@@ -161,9 +166,16 @@ class Parser:
     def next_unit(self) -> Unit | None:
         """The next unit; None when more bytes are needed, or after close() when all is read."""
     def resync(self) -> bool:
-        """After an error: skip to the next random-access unit; False if none is in what was fed."""
+        """After an error: skip to the next random-access unit; False if none is in what was fed.
+
+        Until then next_unit raises the same error. After False, feed more: next_unit goes on.
+        """
+    def seek(self, offset: int) -> None:
+        """The bytes fed next come from `offset`, a random-access point. Keeps the header."""
 
 def crc32c(data: bytes, initial: int = 0) -> int: ...
+def index_at_end(tail: bytes, size: int) -> tuple[tuple[int, int], ...] | None:
+    """The index of a stream of `size` bytes that ends with `tail`; None if `tail` holds none."""
 
 # --- motion --------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ so what the encoder reconstructs is what the decoder shows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SKIP, checkerboard, scale_of
 from ui2c.network.weights import Model
 
-Planes = tuple[NDArray[np.uint8 | np.uint16], ...]
+Planes = tuple[NDArray[Any], ...]
 """Y, U and V of a 4:2:0 picture at display size: uint8 at 8 bits, uint16 above."""
 
 _SYMBOL_LIMIT = 2047
@@ -82,8 +83,10 @@ class PairCoder:
 
         context = self._context(intra, prediction, rows)
         y = codec.analyse(residual, context.context, rows)
-        z = torch.round(codec.prior.hyper_encode(y)).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT)
+        z = codec.prior.hyper_encode(y)
         z_index = self._hyper_index(qp, intra, z.shape)
+        coded = torch.from_numpy(z_index >= SKIP).to(self.device).view(z.shape)
+        z = self._quantise(z, coded)
         coder.put(self.model.tables, z_index, _symbols(z))
 
         parameters = codec.prior.first_stage(z, context.tap)
@@ -190,9 +193,7 @@ class PairCoder:
             adapted = codec.follow(self._feature)
         return codec.extract(adapted, prediction, rows)
 
-    def _search(
-        self, frames: Sequence[Planes], qp: int
-    ) -> tuple[int, NDArray[np.int16]]:
+    def _search(self, frames: Sequence[Planes], qp: int) -> tuple[int, NDArray[np.int16]]:
         assert self._reference is not None
         return _core.search_motion(
             self._reference[0],
@@ -201,9 +202,7 @@ class PairCoder:
             lagrangian=65025 / distortion_weight(63 - qp),
         )
 
-    def _predict(
-        self, intra: bool, step: int, vectors: NDArray[np.int16] | None
-    ) -> Tensor | None:
+    def _predict(self, intra: bool, step: int, vectors: NDArray[np.int16] | None) -> Tensor | None:
         """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
         config = self.model.config
         if not config.motion:
@@ -221,7 +220,7 @@ class PairCoder:
         packed = []
         for frame in frames:
             planes = (torch.from_numpy(plane.astype(np.int32))[None] for plane in frame)
-            packed.append(pack(*planes, self.bit_depth))
+            packed.append(pack(planes, self.bit_depth))
         return torch.cat(packed, dim=-1).to(self.device)
 
     def _pad(self, frame: Planes) -> Planes:

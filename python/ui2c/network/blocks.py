@@ -6,6 +6,21 @@ from torch import Tensor, nn
 
 from ui2c.network.config import KNOTS, QUALITIES
 
+FEWEST_ROWS = 32
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Matrix product over the last axis, with at least 32 rows.
+
+    For fewer rows the CPU libraries split the sums over the threads, and the result would depend
+    on their number (seen below 16 rows); zeros make up the rest.
+    """
+    rows = x.numel() // x.shape[-1]
+    if rows >= FEWEST_ROWS:
+        return F.linear(x, weight, bias)
+    padded = F.pad(x.reshape(rows, -1), (0, 0, 0, FEWEST_ROWS - rows))
+    return F.linear(padded, weight, bias)[:rows].view(*x.shape[:-1], -1)
+
 
 class Pointwise(nn.Module):
     """1×1 convolution: `[..., inputs]` to `[..., outputs]`."""
@@ -16,7 +31,7 @@ class Pointwise(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
 class Depthwise(nn.Module):
@@ -56,7 +71,7 @@ class DepthConvBlock(nn.Module):
         # weights around it, which saves two passes over the (large) activations.
         if self.adaptor is not None:
             x = self.adaptor(x)
-        h = F.hardswish(F.linear(x, self.spatial_in.weight * 6, self.spatial_in.bias * 6))
+        h = F.hardswish(linear(x, self.spatial_in.weight * 6, self.spatial_in.bias * 6))
         h = F.conv2d(
             h.permute(0, 3, 1, 2),
             self.spatial.weight / 6,
@@ -67,9 +82,9 @@ class DepthConvBlock(nn.Module):
         x = x + self.spatial_out(h)
         # Two products instead of one that is cut in halves: no copy is needed to go backwards.
         weights, biases = (self.mix_in.weight * 6).chunk(2), (self.mix_in.bias * 6).chunk(2)
-        h = F.hardswish(F.linear(x, weights[0], biases[0]))
-        h = h + F.hardswish(F.linear(x, weights[1], biases[1]))
-        return x + F.linear(h, self.mix_out.weight / 6, self.mix_out.bias)
+        h = F.hardswish(linear(x, weights[0], biases[0]))
+        h = h + F.hardswish(linear(x, weights[1], biases[1]))
+        return x + linear(h, self.mix_out.weight / 6, self.mix_out.bias)
 
 
 def blocks(inputs: int, channels: int, depth: int) -> nn.Sequential:

@@ -42,9 +42,7 @@ class Codec(nn.Module):
         self.prior = Prior(config)
         self.decoder_up = Pointwise(config.latent, 4 * d)
         self.decoder = blocks(2 * d, d, config.decoder_depth)
-        self.heads = nn.ModuleList(
-            blocks(d, config.head, config.head_depth) for _ in range(frames)
-        )
+        self.heads = nn.ModuleList(blocks(d, config.head, config.head_depth) for _ in range(frames))
         self.heads_out = nn.ModuleList(
             Pointwise(config.head, FRAME_CHANNELS, gain=0.1) for _ in range(frames)
         )
@@ -93,10 +91,11 @@ class Codec(nn.Module):
 
     def synthesise(self, y: Tensor, context: Tensor, rows: Tensor) -> Tensor:
         """The unit's feature from its decoded latent."""
-        h = self.decoder(torch.cat((shuffle(self.decoder_up(y), 2), context), dim=-1))
-        if self.gate is None:
-            h = h + context
-        return h * self.gains(self.decoder_gains, rows)
+        # The gain undoes the encoder's before anything else, so that features have one scale at
+        # all qualities.
+        h = shuffle(self.decoder_up(y), 2) * self.gains(self.decoder_gains, rows)
+        h = self.decoder(torch.cat((h, context), dim=-1))
+        return h + context if self.gate is None else h  # type: ignore[no-any-return]
 
     def render(
         self, feature: Tensor, prediction: Tensor | None, rows: Tensor, blank: Tensor

@@ -4,16 +4,18 @@ A packed frame is `[n, h/8, w/8, 96]`: Y unshuffled by 8, U and V by 4. Codes ar
 mid grey is zero and the full range is one: `(code - 2^(depth-1)) / 2^depth`, exact in floats.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from ui2c.network.blocks import shuffle, unshuffle
 
 
-def pack(y: Tensor, u: Tensor, v: Tensor, bit_depth: int) -> Tensor:
-    """Integer planes `[n, h, w]`, chroma half the size, sides multiples of 8 in luma."""
-    planes = (unshuffle(y[..., None], 8), unshuffle(u[..., None], 4), unshuffle(v[..., None], 4))
-    return (torch.cat(planes, dim=-1).float() - (1 << (bit_depth - 1))) / (1 << bit_depth)
+def pack(planes: Iterable[Tensor], bit_depth: int) -> Tensor:
+    """Integer planes Y, U and V, `[n, h, w]`, chroma half the size, sides multiples of 8 in luma."""
+    parts = [unshuffle(plane[..., None], f) for plane, f in zip(planes, (8, 4, 4), strict=True)]
+    return (torch.cat(parts, dim=-1).float() - (1 << (bit_depth - 1))) / (1 << bit_depth)
 
 
 def unpack(frame: Tensor, bit_depth: int) -> tuple[Tensor, Tensor, Tensor]:

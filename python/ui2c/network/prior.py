@@ -27,13 +27,13 @@ class Range(torch.autograd.Function):
     """Clamps, but lets a gradient through that leads back into the range."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x)
         ctx.range = low, high
         return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def, override]
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         (x,) = ctx.saved_tensors
         low, high = ctx.range
         # Descent moves against the gradient: below the range only negative gradients lead back.
@@ -43,7 +43,7 @@ class Range(torch.autograd.Function):
 
 def clamp_through(x: Tensor, low: float, high: float) -> Tensor:
     """`clamp` whose gradient is not lost outside the range."""
-    return Range.apply(x, low, high)  # type: ignore[no-any-return, no-untyped-call]
+    return Range.apply(x, low, high)  # type: ignore[no-any-return]
 
 
 def checkerboard(height: int, width: int, channels: int, device: torch.device) -> Tensor:
@@ -83,7 +83,7 @@ class Prior(nn.Module):
         self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))
 
     def hyper_encode(self, y: Tensor) -> Tensor:
-        """y `[n, h, w, y]` (sides padded to multiples of 4 by repetition) to z `[n, h/4, w/4, z]`."""
+        """y `[n, h, w, y]`, sides repeated up to multiples of 4, to z `[n, h/4, w/4, z]`."""
         pad = (-y.shape[2] % 4, -y.shape[1] % 4)
         if any(pad):
             y = nn.functional.pad(
@@ -109,13 +109,13 @@ class Prior(nn.Module):
         return self.fusion_out(self.fusion(torch.cat((h, temporal), dim=-1)))  # type: ignore[no-any-return]
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantiser step (0.5 … 4), fractional scale index (0 … 63) and mean, `[n, h, w, y]` each."""
+        """Quantiser step (0.5 … 4), fractional scale index (0 … 63), mean; `[n, h, w, y]` each."""
         step, index, mean = parameters.chunk(3, dim=-1)
         # Index 22 is the scale 1; the factor lets small weights reach the whole range.
         index = clamp_through(index * 10 + 22, 0.0, SCALES - 1.0)
         return clamp_through(step + 1, 0.5, 4.0), index, mean
 
     def second_stage(self, known: Tensor, parameters: Tensor) -> Tensor:
-        """Means of the other half, given the known half (zeros elsewhere) of the latent in steps."""
+        """Means of the other half, given the known half of the latent in steps, zeros elsewhere."""
         h = self.spatial(torch.cat((known, parameters), dim=-1))
         return self.spatial_out(h)  # type: ignore[no-any-return]

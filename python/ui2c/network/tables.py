@@ -29,9 +29,7 @@ def gaussian_table(scale: float) -> NDArray[np.int64]:
     def tail(x: float) -> float:
         return 0.5 * math.erfc(x / scale / math.sqrt(2))
 
-    largest = next(
-        (m for m in range(LARGEST_SYMBOL) if 2 * tail(m + 0.5) < TAIL), LARGEST_SYMBOL
-    )
+    largest = next((m for m in range(LARGEST_SYMBOL) if 2 * tail(m + 0.5) < TAIL), LARGEST_SYMBOL)
     half = [tail(k - 0.5) - tail(k + 0.5) for k in range(1, largest + 1)]
     ideal = np.array([*half[::-1], 1 - 2 * tail(0.5), *half, 2 * tail(largest + 0.5)]) * TOTAL
     table = np.maximum(np.round(ideal).astype(np.int64), 1)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ui2c import _core
@@ -70,7 +70,7 @@ def save_model(codec: Codec, path: Path, card: dict[str, Any] | None = None) -> 
         "card": json.dumps(card or {}, sort_keys=True),
     }
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata)
+    temporary.write_bytes(save(tensors, metadata))
     os.replace(temporary, path)
 
 

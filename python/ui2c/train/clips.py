@@ -1,6 +1,5 @@
 """Crops of real videos, scaled down so that the artefacts of their first compression vanish."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from ui2c.train.files import save_array, whole_file
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 Rng = np.random.Generator
@@ -43,8 +44,8 @@ def decode(path: Path, *, scale: float = SCALE) -> Video:
         stream = container.streams.video[0]
         stream.thread_count = 1
         source = stream.codec_context
-        if source.format.components[0].bits != 8:
-            raise ValueError(f"{path.name}: {source.format.name} is not 8-bit video")
+        if source.format is None or source.format.components[0].bits != 8:
+            raise ValueError(f"{path.name}: {source.pix_fmt} is not 8-bit video")
         width, height = (int(x / scale) // 4 * 4 for x in (source.width, source.height))
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         for frame in container.decode(stream):
@@ -55,25 +56,13 @@ def decode(path: Path, *, scale: float = SCALE) -> Video:
                 interpolation="AREA",
                 dst_color_range="MPEG",
             )
-            for plane, rows, kept in zip(
-                small.planes,
-                (height, height // 2, height // 2),
-                planes,
-                strict=True,
-            ):
-                data = np.frombuffer(plane, np.uint8).reshape(rows, plane.line_size)
-                kept.append(data[:, : plane.width].copy())
+            packed = small.to_ndarray().astype(np.uint8, copy=False)
+            u, v = packed[height:].reshape(2, height // 2, width // 2)
+            for kept, plane in zip(planes, (packed[:height], u, v), strict=True):
+                kept.append(plane)
     if not planes[0]:
         raise ValueError(f"{path.name}: no frames")
-    y, u, v = (np.stack(kept) for kept in planes)
-    return Video(path.stem, rate, y, u, v)
-
-
-def _write(path: Path, array: NDArray[np.uint8]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.replace(path)
+    return Video(path.stem, rate, *(np.stack(kept) for kept in planes))
 
 
 class ClipLibrary:
@@ -100,8 +89,10 @@ class ClipLibrary:
         if not rate.exists():
             video = decode(path)
             for file, plane in zip(files, (video.y, video.u, video.v), strict=True):
-                _write(file, plane)
-            rate.write_text(repr(video.frame_rate))
+                save_array(file, plane)
+            # Last: where the rate is, the planes are.
+            with whole_file(rate) as note:
+                note.write(repr(video.frame_rate).encode())
         y, u, v = (np.load(file, mmap_mode="r") for file in files)
         return Video(path.stem, float(rate.read_text()), y, u, v)
 
@@ -154,7 +145,10 @@ def draw_clip(
     luma = _resize(video.y[when, top : top + side, left : left + side], size)
     top, left, side = top // 2, left // 2, side // 2
     chroma = torch.stack(
-        [_resize(p[when, top : top + side, left : left + side], size // 2) for p in (video.u, video.v)]
+        [
+            _resize(p[when, top : top + side, left : left + side], size // 2)
+            for p in (video.u, video.v)
+        ]
     )
     if rng.random() < 0.5:
         luma, chroma = luma.flip(0), chroma.flip(1)
@@ -194,13 +188,18 @@ def _validation_crops(path: Path, size: int, frames: int, count: int) -> list[Pl
 
 
 def validation_clips(
-    folder: Path, *, size: int = 192, frames: int = 16, per_video: int = 8, cache: Path | None = None
+    folder: Path,
+    *,
+    size: int = 192,
+    frames: int = 16,
+    per_video: int = 8,
+    cache: Path | None = None,
 ) -> dict[str, list[Planes]]:
     """The crops that training is measured on: always the same, from videos it never sees.
 
     Returns for each video `per_video` clips of (y `[frames, size, size]`, u, v
     `[frames, size / 2, size / 2]`), uint8, limited range, spread over its length. `cache` is a
-    folder that keeps them in one .npz file. Raises ValueError where a video is missing or too small.
+    folder that keeps them in one .npz file. Raises ValueError if a video is missing or too small.
     """
     kept = cache / f"validation-{size}x{frames}x{per_video}.npz" if cache else None
     if kept is not None and kept.exists():
@@ -217,13 +216,11 @@ def validation_clips(
         clips[name] = _validation_crops(paths[0], size, frames, per_video)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            arrays = {
-                f"{name}.{plane}": np.stack([crop[i] for crop in crops])
-                for name, crops in clips.items()
-                for i, plane in enumerate("yuv")
-            }
+        arrays = {
+            f"{name}.{plane}": np.stack([crop[i] for crop in crops])
+            for name, crops in clips.items()
+            for i, plane in enumerate("yuv")
+        }
+        with whole_file(kept) as file:
             np.savez(file, allow_pickle=False, **arrays)
-        part.replace(kept)
     return clips

@@ -23,7 +23,9 @@ def to_rgb(clip: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return rgb.round().clip(0, 255).astype(np.uint8)
 
 
-def contact_sheet(clips: NDArray[np.uint8], *, size: int = 128, columns: int = 3) -> NDArray[np.uint8]:
+def contact_sheet(
+    clips: NDArray[np.uint8], *, size: int = 128, columns: int = 3
+) -> NDArray[np.uint8]:
     """One row of five frames per clip, `columns` clips side by side: RGB `[height, width, 3]`."""
     strips = [np.concatenate(list(to_rgb(clip[list(SHOWN)], size)), axis=1) for clip in clips]
     strips = [np.pad(strip, ((0, 4), (0, 8), (0, 0))) for strip in strips]

@@ -70,9 +70,7 @@ def round_through(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def predict(
-    references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]
-) -> Tensor:
+def predict(references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]) -> Tensor:
     """Packed predictions of a unit's frames from 8-bit references, exactly as in the codec.
 
     `references` is one packed frame per sample; no gradient passes.
@@ -85,7 +83,7 @@ def predict(
         field = np.ascontiguousarray(vectors[i, :, :rows, :columns])
         frames = _core.compensate((y[i], u[i], v[i]), step, field)
         planes = (torch.from_numpy(np.stack(plane)) for plane in zip(*frames, strict=True))
-        predictions.append(pack(*planes, 8).permute(1, 2, 0, 3).flatten(2))
+        predictions.append(pack(planes, 8).permute(1, 2, 0, 3).flatten(2))
     return torch.stack(predictions).to(references.device)
 
 

@@ -1,6 +1,7 @@
 """Batches from the shards on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
 from ui2c.train.graph import Batch, Start
+
+Planes = tuple[NDArray[np.uint8], ...]
 
 SIDE = 128
 """Height and width of the clips in a shard."""
@@ -29,7 +32,7 @@ class Loader:
         self.folder = folder
         self.config = config
         self.random = np.random.default_rng(seed)
-        self.shards: dict[str, tuple[NDArray[np.uint8], ...]] = {}
+        self.shards: dict[str, tuple[NDArray[Any], ...]] = {}
         self.refresh()
         if not self.shards:
             raise FileNotFoundError(f"no complete training shards in {folder}")
@@ -38,7 +41,9 @@ class Loader:
         """Opens the shards that are complete and not open yet."""
         for path in sorted(self.folder.glob("shard_*.frames.npy")):
             name = path.name.removesuffix(".frames.npy")
-            parts = [path.with_name(f"{name}.{part}.npy") for part in ("frames", "steps", "vectors")]
+            parts = [
+                path.with_name(f"{name}.{part}.npy") for part in ("frames", "steps", "vectors")
+            ]
             if name not in self.shards and all(part.exists() for part in parts):
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
@@ -50,14 +55,14 @@ class Loader:
             torch.from_numpy(np.stack([clip[0][i] for clip in clips])).flatten(0, 1)
             for i in range(3)
         )
-        frames = pack(y, u, v, 8).unflatten(0, (count, -1))
+        frames = pack((y, u, v), 8).unflatten(0, (count, -1))
         batch = Batch(
             frames, np.stack([clip[1] for clip in clips]), np.stack([clip[2] for clip in clips])
         )
         return batch, self.start(frames, torch.from_numpy(rows))
 
     def start(self, frames: Tensor, rows: Tensor) -> Start:
-        """Hybrid reference: blank for half of the clips, the true frame or a noisy one for the rest.
+        """Hybrid reference: blank for half of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
         """
@@ -70,9 +75,7 @@ class Loader:
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
         return Start(rows, cycle * ~blank, blank, reference)
 
-    def clip(
-        self, units: int, row: int
-    ) -> tuple[tuple[NDArray[np.uint8], ...], NDArray[np.uint8], NDArray[np.int16]]:
+    def clip(self, units: int, row: int) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
         """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window."""
         name = list(self.shards)[self.random.integers(len(self.shards))]
         frames, steps, vectors = self.shards[name]
@@ -83,7 +86,7 @@ class Loader:
         level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
         raw = np.asarray(frames[chosen, 2 * first_pair : 2 * first_pair + 1 + units * per_unit])
         luma, chroma = SIDE * SIDE, SIDE * SIDE // 4
-        planes = (
+        planes: Planes = (
             raw[:, :luma].reshape(-1, SIDE, SIDE),
             raw[:, luma : luma + chroma].reshape(-1, SIDE // 2, SIDE // 2),
             raw[:, luma + chroma :].reshape(-1, SIDE // 2, SIDE // 2),
@@ -98,17 +101,23 @@ class Loader:
         for unit, step in enumerate(field_steps):
             if step:
                 cells = -(-SIDE // int(step))
-                field[unit, :, :cells, :cells] = mirrored_field(field[unit, :, :cells, :cells], mirror)
+                field[unit, :, :cells, :cells] = mirrored_field(
+                    field[unit, :, :cells, :cells], mirror
+                )
         return tuple(mirrored(plane, mirror) for plane in planes), field_steps, field
 
 
-def search(luma: NDArray[np.uint8], lagrangian: float) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+def search(
+    luma: NDArray[np.uint8], lagrangian: float
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Steps and vectors of each frame from the one before, for the single-frame variant."""
     units = len(luma) - 1
     steps = np.zeros(units, np.uint8)
     vectors = np.zeros((units, 1, SIDE // 16, SIDE // 16, 2), np.int16)
     for unit in range(units):
-        step, field = _core.search_motion(luma[unit], luma[unit + 1 : unit + 2], lagrangian=lagrangian)
+        step, field = _core.search_motion(
+            luma[unit], luma[unit + 1 : unit + 2], lagrangian=lagrangian
+        )
         steps[unit] = step
         if step:
             vectors[unit, :, : field.shape[1], : field.shape[2]] = field

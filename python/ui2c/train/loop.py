@@ -74,7 +74,10 @@ class Trainer:
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(
-            [(distortion_weight(int(r)) / middle) ** -self.config.lambda_balance for r in start.rows],
+            [
+                (distortion_weight(int(r)) / middle) ** -self.config.lambda_balance
+                for r in start.rows
+            ],
             device=self.device,
         )
         return ((rate_weight * rate + result.weighted_error) * weights).mean(), result
@@ -95,7 +98,9 @@ class Trainer:
         stage = self.config.stage_at(self.step)
         batch, start = self.loader.batch(stage.batch, stage.units)
         batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
-        start = Start(*(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference")))
+        start = Start(
+            *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
+        )
         loss, result = self.loss(batch, start, stage.rate_weight)
         for p in self.codec.parameters():
             p.grad = None
@@ -117,7 +122,7 @@ class Trainer:
         return result
 
     def save(self) -> None:
-        """Checkpoint with all state, and the averaged weights as a model file; whole or not at all."""
+        """Checkpoint with all state, and the averaged weights as a model file, each whole."""
         state = {
             "codec": self.codec.state_dict(),
             "average": self.average.state_dict(),

@@ -25,7 +25,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
         if step < steps - 1:
             gram = factor @ gram @ factor
     assert total is not None
-    return total @ x
+    result: Tensor = total @ x
+    return result
 
 
 class Muon(torch.optim.Optimizer):
@@ -75,9 +76,11 @@ def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
     return results
 
 
-def optimizers(model: nn.Module, *, muon_rate: float, adam_rate: float) -> list[torch.optim.Optimizer]:
+def optimizers(
+    model: nn.Module, *, muon_rate: float, adam_rate: float
+) -> list[torch.optim.Optimizer]:
     """The pair of optimisers; the scales of z learn 20 times as fast as the other vectors."""
-    matrices = [m.weight for m in model.modules() if isinstance(m, Pointwise)]
+    matrices: list[nn.Parameter] = [m.weight for m in model.modules() if isinstance(m, Pointwise)]
     taken = {id(p) for p in matrices}
     scales = [p for name, p in model.named_parameters() if "hyper_scales" in name]
     taken |= {id(p) for p in scales}

@@ -54,22 +54,31 @@ def load_photograph(path: Path) -> Photograph:
     """Decodes an image file and builds its pyramid. Raises what PyAV raises for a broken file."""
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
-        image = rgb_to_yuv709(frame.to_ndarray(format="rgb24"))[None]
+        height, width = frame.height, frame.width
+        base = frame.reformat(
+            width=max(1, round(width * BASE_SCALE)),
+            height=max(1, round(height * BASE_SCALE)),
+            format="rgb24",
+            interpolation="BICUBIC",
+        )
+        image = rgb_to_yuv709(base.to_ndarray().astype(np.uint8, copy=False))[None]
 
-    height, width = image.shape[2:]
-    levels: list[Tensor] = []
-    luma_levels = 0
+    levels = [image]
+    luma_levels = 1
     while True:
         scale = BASE_SCALE * 2 ** (-len(levels) / 2)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        if min(size) >= SHORTEST_LUMA or not levels:
+        if min(size) >= SHORTEST_LUMA:
             luma_levels += 1
         elif len(levels) == luma_levels + CHROMA_LEVELS:
             break
-        source = levels[-2] if len(levels) >= 2 else image
         levels.append(
             functional.interpolate(
-                source, size, mode="bicubic", align_corners=False, antialias=True
+                levels[max(0, len(levels) - 2)],
+                size,
+                mode="bicubic",
+                align_corners=False,
+                antialias=True,
             )
         )
     return Photograph(path.name, tuple(level[0] for level in levels), luma_levels)
@@ -85,7 +94,7 @@ class PhotographLibrary:
         self._capacity = capacity
         self._decoded: OrderedDict[Path, Photograph] = OrderedDict()
 
-    def window(self, seed: int, position: int, *, advance: int = 8) -> list[Photograph]:
+    def window(self, seed: int, position: int, *, advance: int = 4) -> list[Photograph]:
         """The photographs in use at a position; the next position exchanges `advance` of them.
 
         So consecutive shards share most of their photographs and the decoding is spread out,

@@ -11,7 +11,6 @@ Frame 0 is a reserve; pair k is frames 2k + 1 and 2k + 2 and its reference is fr
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 
 from ui2c.train import synthesis
 from ui2c.train.clips import ClipLibrary, draw_clip
+from ui2c.train.files import save_array, whole_file
 from ui2c.train.photographs import PhotographLibrary
 
-VERSION = 1
+VERSION = 3
 """Of the generator: the same seed and version make the same clips."""
 SIZE = 128
 PAIRS = 8
@@ -33,13 +33,6 @@ CLIPS = 64
 CELLS = SIZE // 16
 LAGRANGIANS = (25.0, 250.0)
 """Price of a bit in squared 8-bit codes, for the two rate levels of the motion search."""
-
-
-def _save(path: Path, array: NDArray[np.generic]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.replace(path)
 
 
 def _file(folder: Path, number: int, kind: str) -> Path:
@@ -60,9 +53,7 @@ def motion_of(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.
     vectors = np.zeros((*steps.shape, 2, CELLS, CELLS, 2), np.int16)
     for clip, level, pair in np.ndindex(*steps.shape):
         reference, *coded = luma[clip, 2 * pair : 2 * pair + 3]
-        step, found = _core.search_motion(
-            reference, np.stack(coded), lagrangian=LAGRANGIANS[level]
-        )
+        step, found = _core.search_motion(reference, np.stack(coded), lagrangian=LAGRANGIANS[level])
         steps[clip, level, pair] = step
         if step:
             _, rows, columns, _ = found.shape
@@ -73,8 +64,8 @@ def motion_of(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.
 def _write_motion(folder: Path, number: int, frames: NDArray[np.uint8]) -> None:
     steps, vectors = motion_of(frames)
     # The steps come last: where they are, everything is.
-    _save(_file(folder, number, "vectors.npy"), vectors)
-    _save(_file(folder, number, "steps.npy"), steps)
+    save_array(_file(folder, number, "vectors.npy"), vectors)
+    save_array(_file(folder, number, "steps.npy"), steps)
 
 
 def add_motion(folder: Path) -> int:
@@ -114,6 +105,8 @@ class ShardMaker:
             else:
                 name, luma, chroma = draw_clip(rng, self._videos, frames=FRAMES, size=SIZE)
                 if rng.random() < 0.3:
+                    synthesis.grade(rng, luma, chroma)
+                if rng.random() < 0.3:
                     synthesis.add_noise(rng, luma, chroma)
                 frames[i] = synthesis.pack(luma, chroma)
                 sources.append(name)
@@ -141,9 +134,7 @@ def build_shards(
     """
     output.mkdir(parents=True, exist_ok=True)
     cache = cache or output.parent / "scaled_clips"
-    maker = ShardMaker(
-        photographs, clips, cache=cache, seed=seed, synthetic_share=synthetic_share
-    )
+    maker = ShardMaker(photographs, clips, cache=cache, seed=seed, synthetic_share=synthetic_share)
     for number in range(first, first + count):
         tag = _file(output, number, "json")
         if tag.exists():
@@ -151,7 +142,7 @@ def build_shards(
         start = time.perf_counter()
         frames, sources = maker.make(number, clips_per_shard)
         made = time.perf_counter()
-        _save(_file(output, number, "frames.npy"), frames)
+        save_array(_file(output, number, "frames.npy"), frames)
         if motion:
             _write_motion(output, number, frames)
         searched = time.perf_counter()
@@ -161,9 +152,8 @@ def build_shards(
             "synthetic_share": synthetic_share,
             "clips": sources,
         }
-        part = tag.with_name(f".{tag.name}.{os.getpid()}.part")
-        part.write_text(json.dumps(description) + "\n")
-        part.replace(tag)
+        with whole_file(tag) as file:
+            file.write(json.dumps(description).encode() + b"\n")
         print(
             f"{tag.stem}: {clips_per_shard / (searched - start):.1f} clips/s "
             f"({made - start:.1f} s clips, {searched - made:.1f} s motion)",
@@ -180,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=Path, help="folder of videos")
     parser.add_argument("--count", type=int, default=1, help="number of shards")
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
+    parser.add_argument("--clips-per-shard", type=int, default=CLIPS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--synthetic-share", type=float, default=0.5)
     parser.add_argument("--cache", type=Path, help="folder for the decoded videos")
@@ -204,6 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=options.seed,
         synthetic_share=options.synthetic_share,
         first=options.first,
+        clips_per_shard=options.clips_per_shard,
         motion=not options.no_motion,
         cache=options.cache,
     )

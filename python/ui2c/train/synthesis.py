@@ -173,7 +173,9 @@ def _cover(layer: Layer, times: Floats, luma: Tensor, chroma: Tensor) -> None:
 
     half_alpha = _halve(alpha).reshape(-1)
     seen = half_alpha.nonzero()[:, 0]
-    texture = _sample(image[layer.view.level + CHROMA_LEVELS][1:], _halve(grid).reshape(-1, 2)[seen])
+    texture = _sample(
+        image[layer.view.level + CHROMA_LEVELS][1:], _halve(grid).reshape(-1, 2)[seen]
+    )
     flat = chroma.view(2, -1)
     flat[:, seen] = torch.lerp(flat[:, seen], texture, half_alpha[seen])
 
@@ -181,20 +183,20 @@ def _cover(layer: Layer, times: Floats, luma: Tensor, chroma: Tensor) -> None:
 def render(scene: Scene, frames: int, size: int) -> tuple[Tensor, Tensor]:
     """Samples a scene: luma `[frames, size, size]`, chroma `[2, frames, size / 2, size / 2]`.
 
-    Float32 on the scale of 8-bit codes, neither rounded nor clipped. Time zero is the clip's middle.
+    Float32 on the scale of 8-bit codes, neither rounded nor clipped. Time zero is the middle.
     """
-    times = np.arange(frames) - (frames - 1) / 2
-    exposures = 1
+    times: Floats = np.arange(frames, dtype=np.float64)[:, None] - (frames - 1) / 2
     if scene.shutter > 0:
         speeds = [np.hypot(*p.velocity) for p in (scene.motion, *(x.motion for x in scene.layers))]
         exposures = int(np.clip(np.ceil(max(speeds) * scene.shutter / 1.5), 1, 6))
-        open_for = (np.arange(exposures) + 0.5) / exposures - 0.5
-        times = (times[:, None] + scene.shutter * open_for).ravel()
-    luma, chroma = _look(scene.view, _plane_positions(scene.motion, times, size))
+        times = times + scene.shutter * ((np.arange(exposures) + 0.5) / exposures - 0.5)
+
+    instants: Floats = times.ravel()
+    luma, chroma = _look(scene.view, _plane_positions(scene.motion, instants, size))
     for layer in scene.layers:
-        _cover(layer, times, luma, chroma)
-    luma = luma.view(frames, exposures, size, size).mean(1)
-    chroma = chroma.view(2, frames, exposures, size // 2, size // 2).mean(2)
+        _cover(layer, instants, luma, chroma)
+    luma = luma.view(*times.shape, size, size).mean(1)
+    chroma = chroma.view(2, *times.shape, size // 2, size // 2).mean(2)
     return luma, chroma
 
 
@@ -208,7 +210,7 @@ def _direction(rng: Rng) -> Floats:
 
 
 def _speed(rng: Rng, median: float) -> float:
-    return float(min(rng.lognormal(np.log(median), 1.1), FASTEST))
+    return float(min(rng.lognormal(np.log(median), 1.05), FASTEST))
 
 
 def _shake(rng: Rng, strength: float) -> Floats:
@@ -243,7 +245,9 @@ def _draw_motion(rng: Rng, median_speed: float) -> Motion:
     return Motion(
         velocity=velocity,
         acceleration=acceleration,
-        shake=_shake(rng, rng.lognormal(np.log(0.5), 0.9)) if rng.random() < 0.6 else np.zeros((0, 4)),
+        shake=_shake(rng, rng.lognormal(np.log(0.5), 0.9))
+        if rng.random() < 0.6
+        else np.zeros((0, 4)),
         spin=float(rng.normal(0, 0.006)) if turns else 0.0,
         growth=float(rng.normal(0, 0.008)) if grows else 0.0,
         ripples=_ripples(rng, rng.lognormal(np.log(0.7), 0.7)) if bends else np.zeros((0, 6)),
@@ -259,7 +263,7 @@ def draw_camera(rng: Rng) -> Motion:
         return Motion(shake=_shake(rng, rng.lognormal(np.log(0.3), 0.8)))
     if kind < 0.42:
         return Motion(ripples=_ripples(rng, rng.lognormal(np.log(0.6), 0.7)))
-    return _draw_motion(rng, median_speed=1.4)
+    return _draw_motion(rng, median_speed=0.9)
 
 
 def _texture(photograph: Photograph, level: int, centre: Floats, reach: float) -> float:
@@ -279,7 +283,7 @@ def draw_view(rng: Rng, photographs: list[Photograph], room: Floats, size: int) 
     The most textured of a few places, now and then the flattest: skies and walls exist.
     """
     flat = rng.random() < 0.15
-    ratio = rng.uniform(0.3, 0.55) if rng.random() < 0.15 else rng.uniform(0.6, 0.95)
+    ratio = rng.uniform(0.4, 0.7) if rng.random() < 0.15 else rng.uniform(0.65, 1.1)
     best: tuple[float, View] | None = None
     for photograph in rng.choice(np.array(photographs, dtype=object), 3):
         level = int(rng.integers(photograph.luma_levels))
@@ -318,9 +322,11 @@ def _draw_layer(rng: Rng, photographs: list[Photograph], camera: Motion, size: i
     elif kind < 0.35:
         # Nearer than the background: the camera's motion, amplified.
         factor = rng.uniform(1.1, 2.5)
-        motion = Motion(camera.velocity * factor, camera.acceleration * factor, camera.shake * factor)
+        motion = Motion(
+            camera.velocity * factor, camera.acceleration * factor, camera.shake * factor
+        )
     else:
-        motion = _draw_motion(rng, median_speed=1.8)
+        motion = _draw_motion(rng, median_speed=1.5)
     radius = float(np.exp(rng.uniform(np.log(0.1 * size), np.log(0.7 * size))))
     spread = size / 2 + radius / 2
     return Layer(
@@ -352,14 +358,16 @@ def draw_scene(rng: Rng, photographs: list[Photograph], frames: int, size: int) 
 # --- the camera ----------------------------------------------------------------------------
 
 
-def _colour(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
+def grade(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
     """Contrast, brightness, gamma and saturation of a whole clip, in place."""
     kind = rng.random()
-    contrast = rng.uniform(0.75, 1.15)
+    contrast = rng.uniform(0.85, 1.2)
     gamma = float(np.exp(rng.normal(0, 0.15)))
     if kind < 0.12:
         contrast, gamma = rng.uniform(0.2, 0.6), rng.uniform(1.0, 1.6)
-    saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.5, 1.2) * min(1.0, contrast + 0.2)
+    saturation = rng.uniform(0.45, 1.15) * min(1.0, contrast + 0.2)
+    if rng.random() < 0.05:
+        saturation = 0.0
     luma.sub_(16).div_(219).clamp_(0, 1).pow_(gamma).mul_(219 * contrast).add_(16)
     lift = rng.uniform(0, max(0.0, 219 * (1 - contrast)) * 0.5)
     luma += float(lift)
@@ -373,17 +381,18 @@ def _exposure(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
     kind = rng.random()
     gain = np.ones(frames)
     if kind < 0.01:
-        gain = np.linspace(*rng.permutation([1.0, rng.uniform(0, 0.4)]), frames)
+        first, last = rng.permutation([1.0, rng.uniform(0, 0.4)]).tolist()
+        gain = np.linspace(first, last, frames)
     elif kind < 0.02:
-        gain[rng.integers(1, frames)] = rng.uniform(1.3, 2.5)
+        gain[rng.integers(frames)] = rng.uniform(1.3, 2.5)
     elif kind < 0.18:
         swing = np.sin(2 * np.pi * rng.uniform(0.01, 0.08) * times + rng.uniform(0, 2 * np.pi))
         gain = 1 + rng.uniform(0.01, 0.08) * (swing - swing[0])
     else:
         return
-    gain = torch.from_numpy(gain).float()[:, None, None]
-    luma.sub_(16).mul_(gain).add_(16)
-    chroma.sub_(128).mul_(gain).add_(128)
+    factor = torch.from_numpy(gain).float()[:, None, None]
+    luma.sub_(16).mul_(factor).add_(16)
+    chroma.sub_(128).mul_(factor).add_(128)
 
 
 def add_noise(rng: Rng, luma: Tensor, chroma: Tensor) -> None:
@@ -421,11 +430,11 @@ def synthesise(
 ) -> NDArray[np.uint8]:
     """One clip, uint8 `[frames, size · size · 3 / 2]`: planar YUV 4:2:0, BT.709 limited range."""
     luma, chroma = render(draw_scene(rng, photographs, frames, size), frames, size)
-    _colour(rng, luma, chroma)
-    if rng.random() < 0.05:
+    grade(rng, luma, chroma)
+    if rng.random() < 0.05 and frames > 1:
         cut = int(rng.integers(1, frames))
         second = render(draw_scene(rng, photographs, frames - cut, size), frames - cut, size)
-        _colour(rng, *second)
+        grade(rng, *second)
         luma[cut:], chroma[:, cut:] = second
     _exposure(rng, luma, chroma)
     add_noise(rng, luma, chroma)

@@ -27,7 +27,7 @@ class Validator:
         clips = [clip for video in videos.values() for clip in video]
         self.sources = [luma for luma, _, _ in clips]
         self.frames = torch.stack(
-            [pack(*(torch.from_numpy(plane) for plane in clip), 8) for clip in clips]
+            [pack((torch.from_numpy(plane) for plane in clip), 8) for clip in clips]
         )
 
     def batch(self, qp: int) -> Batch:
@@ -89,4 +89,3 @@ class Validator:
                     writer.writeheader()
                 writer.writerow(row)
             print("validation", " ".join(f"{k} {v}" for k, v in row.items()), flush=True)
-

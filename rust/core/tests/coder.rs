@@ -235,9 +235,9 @@ fn empty_stream_is_the_states() {
 
 #[test]
 fn lanes_follow_the_size() {
-    for count in [0, 100, 5000, 20_000, 200_000, 500_000] {
+    for count in [0, 100, 300, 1000, 5000, 18_000, 25_000] {
         let mut encoder = Encoder::new();
-        let symbols: Vec<i16> = (0..count).map(|i| [0, 1, 0, -1, 0, 0, 1][i % 7]).collect();
+        let symbols: Vec<i16> = (0..count).map(|i| [0, 300, -300, 1][i % 4]).collect();
         encoder.put_slice(&small(), &vec![0; count], &symbols).unwrap();
         let (log2_lanes, data) = encoder.finish(None).unwrap();
         let states = 4 << log2_lanes;

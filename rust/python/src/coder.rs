@@ -1,12 +1,29 @@
 //! The entropy coder.
 
-use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray4, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use ui2c_core::motion::field;
 use ui2c_core::rans;
 
-use crate::arrays::contiguous;
+use crate::arguments::{contiguous, number};
 use crate::errors::convert;
+
+/// More cells than the largest picture of the format has at the finest step.
+const MAX_CELLS: usize = 4096 * 4096;
+
+/// (frames, columns) of a motion field.
+pub fn field_shape(vectors: &PyReadonlyArrayDyn<'_, i16>) -> PyResult<(usize, usize)> {
+    match vectors.shape() {
+        &[frames, _, columns, 2] => Ok((frames, columns)),
+        shape => Err(PyValueError::new_err(format!(
+            "vectors must be [frames, rows, columns, 2], not {shape:?}"
+        ))),
+    }
+}
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Tables>()?;
@@ -60,13 +77,22 @@ impl RansEncoder {
         py.detach(|| self.0.put_slice(&tables.0, indexes, symbols)).map_err(convert)
     }
 
+    /// Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples.
+    fn put_motion(&mut self, vectors: &Bound<'_, PyAny>) -> PyResult<()> {
+        let vectors = contiguous::<i16>(vectors, "vectors")?;
+        let (frames, columns) = field_shape(&vectors)?;
+        let (vectors, _) = vectors.as_slice()?.as_chunks::<2>();
+        field::encode(&mut self.0, frames, columns, vectors).map_err(convert)
+    }
+
     /// (log2 of the number of lanes, the stream); lanes by size unless given. Empties self.
     #[pyo3(signature = (log2_lanes = None))]
     fn finish<'py>(
         &mut self,
         py: Python<'py>,
-        log2_lanes: Option<u8>,
+        log2_lanes: Option<i64>,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
+        let log2_lanes = log2_lanes.map(|lanes| number(lanes, "log2_lanes")).transpose()?;
         let encoder = std::mem::take(&mut self.0);
         let (log2_lanes, stream) = py.detach(|| encoder.finish(log2_lanes)).map_err(convert)?;
         Ok((log2_lanes, PyBytes::new(py, &stream)))
@@ -80,7 +106,8 @@ pub struct RansDecoder(rans::Decoder<'static>);
 #[pymethods]
 impl RansDecoder {
     #[new]
-    fn new(data: &[u8], log2_lanes: u8) -> PyResult<Self> {
+    fn new(data: &[u8], log2_lanes: i64) -> PyResult<Self> {
+        let log2_lanes = number(log2_lanes, "log2_lanes")?;
         rans::Decoder::new(data.to_vec(), log2_lanes).map(Self).map_err(convert)
     }
 
@@ -98,6 +125,23 @@ impl RansDecoder {
         py.detach(|| self.0.get_slice(&tables.0, indexes, output)).map_err(convert)?;
         drop(writable);
         Ok(symbols)
+    }
+
+    /// A field, int16 `[frames, rows, columns, 2]`.
+    fn get_motion<'py>(
+        &mut self,
+        py: Python<'py>,
+        frames: usize,
+        rows: usize,
+        columns: usize,
+    ) -> PyResult<Bound<'py, PyArray4<i16>>> {
+        let cells = rows.checked_mul(columns).filter(|&cells| cells <= MAX_CELLS);
+        if cells.is_none() || frames > 2 {
+            return Err(PyValueError::new_err("frames, rows, columns: too many motion vectors"));
+        }
+        let vectors = field::decode(&mut self.0, frames, rows, columns).map_err(convert)?;
+        let components: Vec<i16> = vectors.into_iter().flatten().collect();
+        components.into_pyarray(py).reshape([frames, rows, columns, 2])
     }
 
     /// Raises CorruptError unless everything was consumed and all lanes are at their end.

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-mod arrays;
+mod arguments;
 mod coder;
 mod errors;
 mod motion;

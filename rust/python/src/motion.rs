@@ -6,11 +6,23 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use ui2c_core::motion::{self, Field, Plane, Sample};
 
+use crate::arguments::contiguous;
+use crate::coder::field_shape;
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(search_motion, m)?)?;
-    m.add_function(wrap_pyfunction!(compensate, m)?)
+    m.add_function(wrap_pyfunction!(compensate, m)?)?;
+    m.add_function(wrap_pyfunction!(motion_bits, m)?)
+}
+
+/// What the field costs in the stream, bits.
+#[pyfunction]
+fn motion_bits(vectors: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let vectors = contiguous::<i16>(vectors, "vectors")?;
+    let (frames, columns) = field_shape(&vectors)?;
+    let (vectors, _) = vectors.as_slice()?.as_chunks::<2>();
+    motion::field::cost(frames, columns, vectors).map_err(convert)
 }
 
 type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;

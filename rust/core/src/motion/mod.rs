@@ -4,10 +4,12 @@
 //! arithmetic; how it is found (`search`) is the encoder's own affair.
 
 mod compensate;
+pub mod field;
 mod geometry;
 mod kernel;
 mod plane;
 mod search;
+mod tables;
 
 pub use compensate::compensate;
 pub use plane::{Plane, Sample};

@@ -6,7 +6,7 @@ use super::{LOWER_BOUND, MAX_LOG2_LANES, TABLE_BITS, Tables};
 use super::{STATE_BYTES, WORD_BYTES};
 use crate::{Error, Result};
 
-/// The bytes of the lanes' states are at most one part in so many of the stream.
+/// The bytes of the lanes' states are at most one part in so many of the rest.
 const PAYLOAD_PER_STATES: usize = 200;
 
 /// Collects segments in decoding order; `finish` codes them all, last symbol first.
@@ -94,9 +94,9 @@ impl Encoder {
             ))),
             Some(log2_lanes) => Ok((log2_lanes, code(log2_lanes))),
             None => {
-                let single = code(0);
-                match default_log2_lanes(single.len()) {
-                    0 => Ok((0, single)),
+                let widest = code(MAX_LOG2_LANES);
+                match default_log2_lanes(widest.len() - (STATE_BYTES << MAX_LOG2_LANES)) {
+                    MAX_LOG2_LANES => Ok((MAX_LOG2_LANES, widest)),
                     log2_lanes => Ok((log2_lanes, code(log2_lanes))),
                 }
             }
@@ -104,9 +104,9 @@ impl Encoder {
     }
 }
 
-/// For a stream that takes `size` bytes on one lane.
-fn default_log2_lanes(size: usize) -> u8 {
-    let lanes = size / (PAYLOAD_PER_STATES * STATE_BYTES);
+/// For a stream that has `payload` bytes besides the states when it is on all lanes.
+fn default_log2_lanes(payload: usize) -> u8 {
+    let lanes = payload / (PAYLOAD_PER_STATES * STATE_BYTES);
     lanes.checked_ilog2().map_or(0, |log2| (log2 as u8).min(MAX_LOG2_LANES))
 }
 

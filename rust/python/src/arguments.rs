@@ -1,4 +1,4 @@
-//! Checks of array arguments, with messages that name the argument.
+//! Checks of arguments, with messages that name them.
 
 use numpy::{Element, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype};
 use pyo3::exceptions::PyValueError;
@@ -21,4 +21,21 @@ pub fn contiguous<'py, T: Element>(
         return Err(wrong());
     }
     Ok(array)
+}
+
+/// `value` as a T.
+///
+/// # Errors
+/// `ValueError` if it is out of range.
+pub fn number<T: TryFrom<i64>>(value: i64, name: &str) -> PyResult<T> {
+    T::try_from(value)
+        .map_err(|_| PyValueError::new_err(format!("{name}: {value} is out of range")))
+}
+
+/// Both terms of a fraction.
+///
+/// # Errors
+/// `ValueError` if one is out of range.
+pub fn fraction(value: (i64, i64), name: &str) -> PyResult<(u32, u32)> {
+    Ok((number(value.0, name)?, number(value.1, name)?))
 }

@@ -1,0 +1,39 @@
+# make demo: a short real clip there and back, with sizes and quality.
+# make test: everything that a change must pass.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+NATIVE := Cargo.toml Cargo.lock pyproject.toml \
+	$(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+.PHONY: demo test lint test-rust test-python clean
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/demo.py
+
+test: lint test-rust test-python
+
+lint: $(INSTALLED)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --release -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-rust:
+	cargo test --workspace --release
+
+test-python: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+# The extension module is built in place; the stamp is older than any Rust source that changed.
+$(INSTALLED): $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,video]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) target

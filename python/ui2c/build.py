@@ -1,0 +1,28 @@
+"""What runs here, for bug reports."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ui2c import _core
+
+MODELS = Path(__file__).parent / "models"
+
+
+def build_info() -> dict[str, str]:
+    """Versions of what this package rests on, the machine, and the shipped models."""
+    info = {
+        "ui2c": _core.__version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+    }
+    for package in ("torch", "numpy", "safetensors", "av"):
+        try:
+            info[package] = version(package)
+        except PackageNotFoundError:
+            info[package] = "not installed"
+    info["models"] = " ".join(sorted(path.stem for path in MODELS.glob("*.safetensors"))) or "none"
+    return info

@@ -1,0 +1,93 @@
+"""The command `ui2c`.
+
+Exit codes: 0 all went well, 1 an error in data or in reading and writing (also: frames lost to
+damage), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ui2c import _core
+from ui2c.build import build_info
+from ui2c.cli import decode, encode, info
+from ui2c.cli.common import INTERRUPTED, UsageError, complain, explain
+from ui2c.errors import Error
+
+DELEGATED = {"train": "train a network: CONFIG …", "data": "prepare training data"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in DELEGATED:
+        return _delegate(argv[0], argv[1:])
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        _print_version(arguments.verbose)
+        return 0
+    if arguments.command is None:
+        parser.print_usage(sys.stderr)
+        return 2
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    except UsageError as error:
+        complain(str(error))
+        return 2
+    except BrokenPipeError as error:
+        complain(explain(error))
+        # Python flushes standard output at exit; with its reader gone that would fail loudly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Error, OSError, ValueError, ImportError, MemoryError) as error:
+        _trace(arguments.verbose)
+        complain(explain(error))
+        return 1
+    except Exception as error:
+        _trace(arguments.verbose)
+        complain(f"{type(error).__name__}: {explain(error)} (-v shows where)")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ui2c",
+        description="Neural video codec: ui2c encode IN OUT, ui2c decode IN OUT.",
+        epilog="Exit codes: 0 done, 1 error in data or I/O, 2 wrong usage, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version; more with -v")
+    parser.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in (encode, decode, info):
+        command.add_parser(commands)
+    for name, text in DELEGATED.items():
+        commands.add_parser(name, help=text, add_help=False)
+    return parser
+
+
+def _delegate(command: str, argv: list[str]) -> int:
+    if command == "train":
+        from ui2c.train import loop as module
+    else:
+        from ui2c.train import shards as module
+    return int(module.main(argv) or 0)
+
+
+def _print_version(verbose: bool) -> None:
+    print(f"ui2c {_core.__version__}")
+    if verbose:
+        for key, value in build_info().items():
+            print(f"{key:<12} {value}")
+
+
+def _trace(verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()

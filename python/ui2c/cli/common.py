@@ -1,0 +1,142 @@
+"""What the commands share: options, messages, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be."""
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    print(f"ui2c: error: {message}", file=sys.stderr)
+
+
+def note(message: str, *, quiet: bool = False) -> None:
+    if not quiet:
+        print(f"ui2c: {message}", file=sys.stderr)
+
+
+def explain(error: BaseException) -> str:
+    """An error in one line."""
+    if isinstance(error, BrokenPipeError):
+        return "whoever read the output is gone (broken pipe)"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What the library calls a wrong argument is, inside the block, wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+class Interrupt:
+    """Ctrl-C as a question to ask between frames, so that output can be ended properly.
+
+    The second Ctrl-C is the usual KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Interrupt:
+        self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def limit_threads(threads: int | None) -> None:
+    """Makes the native core use that many threads; it reads the variable when it first starts."""
+    if threads is not None:
+        os.environ["RAYON_NUM_THREADS"] = str(threads)
+
+
+def check_paths(source: str, *outputs: str | None) -> None:
+    """Refuses an output that is the input, or that is named twice."""
+    seen = {} if source == "-" else {os.path.realpath(source): "the input"}
+    for output in outputs:
+        if output is None:
+            continue
+        if output == "-" and sys.stdout.isatty():
+            raise UsageError("standard output is a terminal: send it to a file or a pipe")
+        path = output if output == "-" else os.path.realpath(output)
+        if path in seen and not _is_device(path):
+            raise UsageError(f"{output} cannot be {seen[path]} and an output at once")
+        seen[path] = "another output"
+
+
+def _is_device(path: str) -> bool:
+    return path != "-" and os.path.exists(path) and not os.path.isfile(path)
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--device", default="auto", metavar="D", help="auto (default), cpu, cuda or cuda:N"
+    )
+    group.add_argument(
+        "--threads", type=integer(1), metavar="N", help="CPU threads (default: all cores)"
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("-y", "--yes", action="store_true", help="overwrite existing files")
+    group.add_argument("-q", "--quiet", action="store_true", help="only errors")
+    group.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
+
+
+def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: an integer from low to high."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low or (high is not None and value > high):
+            wanted = f"{low} or more" if high is None else f"{low} to {high}"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not {value}")
+        return value
+
+    parse.__name__ = "integer"
+    return parse
+
+
+def rate(text: str) -> Fraction:
+    """A type for argparse: frames per second, such as 25, 29.97 or 30000/1001."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a rate such as 25 or 30000/1001, not {text!r}")
+    return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """A type for argparse: WxH."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT such as 352x288, not {text!r}")
+    return int(width), int(height)

@@ -1,0 +1,155 @@
+"""ui2c decode IN OUT."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import TYPE_CHECKING, BinaryIO
+
+from ui2c import _core
+from ui2c.cli.common import (
+    INTERRUPTED,
+    Interrupt,
+    add_machine_options,
+    add_output_options,
+    check_paths,
+    integer,
+    limit_threads,
+    note,
+    usage_errors,
+)
+from ui2c.decoder import Decoder
+from ui2c.progress import Progress
+from ui2c.video import Description, Sink, check_sink, open_sink
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+CHUNK = 1 << 16
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "decode",
+        help="ui2c to video",
+        description="Decodes a ui2c stream. OUT is .y4m or .yuv (exact), .mp4, .m4v, .mov or .mkv "
+        "(H.264 at crf 12), or - for y4m on standard output; IN may be -.",
+    )
+    parser.add_argument("input", metavar="IN")
+    parser.add_argument("output", metavar="OUT")
+    parser.add_argument("--frames", type=integer(1), metavar="N", help="decode at most N frames")
+    parser.add_argument(
+        "--model", metavar="M", help="weights file to use instead of the shipped model"
+    )
+    parser.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="go on where this machine's arithmetic differs from the encoder's",
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="after damage, go on at the next random-access point; says what is lost",
+    )
+    add_machine_options(parser)
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    check_paths(arguments.input, arguments.output)
+    limit_threads(arguments.threads)
+    with usage_errors():
+        check_sink(arguments.output, overwrite=arguments.yes)
+        decoder = Decoder(
+            model=arguments.model,
+            device=arguments.device,
+            threads=arguments.threads,
+            verify=not arguments.no_verify,
+            on_error="skip" if arguments.keep_going else "raise",
+        )
+    with ExitStack() as stack:
+        if arguments.input == "-":
+            file: BinaryIO = sys.stdin.buffer
+        else:
+            file = stack.enter_context(open(arguments.input, "rb"))
+        return _decode(arguments, decoder, CountedFile(file), stack)
+
+
+class CountedFile:
+    """Pieces of a file; tells how much of it has been read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        size = os.fstat(file.fileno()).st_size
+        self._size = size if size else None
+        self._read = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self._file.read(CHUNK):
+            self._read += len(piece)
+            yield piece
+
+    @property
+    def fraction(self) -> float | None:
+        """None where the size is not known."""
+        return self._read / self._size if self._size else None
+
+
+def _decode(
+    arguments: argparse.Namespace, decoder: Decoder, source: CountedFile, stack: ExitStack
+) -> int:
+    def begin(header: _core.SequenceHeader) -> Sink:
+        with usage_errors():
+            sink = open_sink(arguments.output, describe(header), overwrite=arguments.yes)
+        stack.callback(sink.discard)
+        return sink
+
+    sink = None
+    count = 0
+    progress = Progress(sys.stderr, quiet=arguments.quiet)
+    stack.callback(progress.close)
+    with Interrupt() as interrupt:
+        for frame in itertools.islice(decoder.decode_iter(source), arguments.frames):
+            if sink is None and decoder.header is not None:
+                sink = begin(decoder.header)
+            if sink is not None:
+                sink.write(frame)
+            count += 1
+            progress.update(count, fraction=source.fraction)
+            if interrupt.requested:
+                break
+    if sink is None and decoder.header is not None:
+        sink = begin(decoder.header)
+    if sink is not None:
+        sink.close()
+    progress.close()
+    seconds = progress.seconds
+    if not arguments.quiet:
+        print(f"{count} frames in {seconds:.2f} s ({count / seconds:.2f} fps)", file=sys.stderr)
+    if interrupt.requested:
+        note(f"interrupted after {count} frames, which {arguments.output} holds")
+        return INTERRUPTED
+    for first, last in decoder.lost:
+        note(f"lost to damage: frames {first} to {'the end' if last is None else last}")
+    return 1 if decoder.lost else 0
+
+
+def describe(header: _core.SequenceHeader) -> Description:
+    """What a sequence header says, as a video sink needs it."""
+    timebase = Fraction(*header.timebase)
+    return Description(
+        width=header.width,
+        height=header.height,
+        bit_depth=header.bit_depth,
+        fps=1 / (timebase * header.frame_ticks) if header.frame_ticks else None,
+        timebase=timebase,
+        sample_aspect=header.sample_aspect,
+        full_range=header.full_range,
+        color=(header.color_primaries, header.transfer, header.matrix),
+    )

@@ -1,0 +1,163 @@
+"""ui2c info FILE, ui2c info --model NAME."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, BinaryIO
+
+from ui2c import _core
+from ui2c.cli.common import UsageError
+from ui2c.cli.decode import describe
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+CHUNK = 1 << 16
+CODED = ("intra", "inter")
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="what a stream or a model holds",
+        description="Shows what a ui2c stream says, without decoding it, and checks its "
+        "checksums; or the parts of a model and what they cost.",
+    )
+    parser.add_argument("input", metavar="FILE", nargs="?", help="a stream; - is standard input")
+    parser.add_argument("--model", metavar="M", help="a shipped model or a weights file")
+    parser.add_argument("--units", action="store_true", help="a line per unit of the stream")
+    parser.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if (arguments.input is None) == (arguments.model is None):
+        raise UsageError("info wants either a FILE or --model")
+    if arguments.model is not None:
+        for line in model_lines(arguments.model):
+            print(line)
+    elif arguments.input == "-":
+        print_stream(sys.stdin.buffer, arguments.units)
+    else:
+        with open(arguments.input, "rb") as file:
+            print_stream(file, arguments.units)
+    return 0
+
+
+def print_stream(file: BinaryIO, with_units: bool) -> None:
+    """Prints what is found as it is found, so that a damaged stream shows its good part."""
+    header = None
+    total = frames = metadata_bytes = 0
+    counts = dict.fromkeys(CODED, 0)
+    sizes = dict.fromkeys(CODED, 0)
+    qps: set[int] = set()
+    ticks = 0
+    for unit in units(file):
+        total += unit.size
+        if header is None and unit.header is not None:
+            header = unit.header
+            for line in header_lines(header):
+                print(line)
+        if unit.metadata is not None:
+            print(field("metadata", ": ".join(unit.metadata)))
+            metadata_bytes += unit.size
+        if unit.kind in CODED:
+            counts[unit.kind] += 1
+            sizes[unit.kind] += unit.size
+            frames += unit.shown or 0
+            qps.add(unit.qp or 0)
+            ticks += sum(unit.ticks or ())
+        if with_units:
+            print(unit_line(unit))
+    if header is None:
+        return
+    print(field("frames", f"{frames} in {sum(counts.values())} units"))
+    for kind in CODED:
+        print(field(f"{kind} units", f"{counts[kind]}, {sizes[kind]} bytes"))
+    if qps:
+        print(field("qp", str(min(qps)) if len(qps) == 1 else f"{min(qps)} to {max(qps)}"))
+    print(field("bytes", f"{total}"))
+    seconds = Fraction(*header.timebase) * (frames * header.frame_ticks or ticks)
+    if frames and seconds:
+        print(field("duration", f"{float(seconds):.3f} s"))
+        print(
+            field(
+                "rate",
+                f"{float(8 * total / seconds) / 1000:.2f} kbit/s, "
+                f"{8 * total / (frames * header.width * header.height):.5f} bit/pixel",
+            )
+        )
+    print(field("checksums", "all right"))
+
+
+def units(file: BinaryIO) -> Iterator[_core.Unit]:
+    """The units of a stream; an error of `ui2c.errors` where it is damaged."""
+    parser = _core.Parser()
+    while piece := file.read(CHUNK):
+        parser.feed(piece)
+        while unit := parser.next_unit():
+            yield unit
+    parser.close()
+    while unit := parser.next_unit():
+        yield unit
+
+
+def field(name: str, value: str) -> str:
+    return f"{name:<14} {value}"
+
+
+def header_lines(header: _core.SequenceHeader) -> list[str]:
+    video = describe(header)
+    reach = "full" if header.full_range else "limited"
+    timing = "a time for every frame" if video.fps is None else f"{float(video.fps):.6g} frames/s"
+    return [
+        field("size", f"{header.width}x{header.height}, 4:2:0, {header.bit_depth} bits"),
+        field(
+            "colour",
+            f"CICP primaries {header.color_primaries}, transfer {header.transfer}, "
+            f"matrix {header.matrix}, {reach} range",
+        ),
+        field("timing", f"{timing}, timebase {video.timebase} s"),
+        field("sample aspect", "{}:{}".format(*header.sample_aspect)),
+        field("model id", header.model_id.hex()),
+        field("unit", f"{header.frames_per_unit} frames"),
+    ]
+
+
+def unit_line(unit: _core.Unit) -> str:
+    parts = [f"{unit.offset:>10} {unit.kind:<8} {unit.size:>8} bytes"]
+    if unit.kind in CODED:
+        parts.append(f"qp {unit.qp} cycle {unit.cycle} shown {unit.shown}")
+        parts.append(f"motion {unit.motion_step or 'none'} lanes {1 << (unit.log2_lanes or 0)}")
+    if unit.feature_hash is not None:
+        parts.append(f"hash {unit.feature_hash:08x}")
+    if unit.ticks is not None:
+        parts.append(f"ticks {' '.join(map(str, unit.ticks))}")
+    return " ".join(parts)
+
+
+def model_lines(name: str) -> Iterator[str]:
+    """Configuration, and parameters and kMAC per pixel and frame of every module."""
+    from ui2c.network.complexity import table
+    from ui2c.network.weights import load_model
+    from ui2c.runtime import resolve_device
+
+    model = load_model(name, resolve_device("cpu"))
+    yield field("model id", model.model_id.hex())
+    for key, value in dataclasses.asdict(model.config).items():
+        yield field(key, str(value))
+    yield ""
+    yield f"{'module':<24} {'weights':>12} {'kMAC/pixel':>12}  encoder  decoder"
+    encoder = decoder = 0.0
+    weights = 0
+    for module, count, macs, in_encoder, in_decoder in table(model.config):
+        weights += count
+        encoder += macs if in_encoder else 0
+        decoder += macs if in_decoder else 0
+        marks = f"{'x' if in_encoder else '':^7}  {'x' if in_decoder else '':^7}"
+        yield f"{module:<24} {count:>12,} {macs / 1000:>12.3f}  {marks}".rstrip()
+    yield f"{'total':<24} {weights:>12,} {'':>12}  {encoder / 1000:^7.2f}  {decoder / 1000:^7.2f}"

@@ -1,0 +1,59 @@
+"""Numbers for people and for spreadsheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ui2c.files import OutputFile
+from ui2c.statistics import Statistics, UnitStatistics
+
+COLUMNS = ("frame", "unit", "type", "qp", "bits", "psnr_y", "psnr_u", "psnr_v")
+
+
+class CsvReport:
+    """One row per frame. The bits of a unit are divided evenly among its frames; headers and
+    index, which belong to no frame, are in no row."""
+
+    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+        self._file = OutputFile(path, overwrite=overwrite)
+        self._written = 0
+        self._row(COLUMNS)
+
+    def write(self, units: Sequence[UnitStatistics]) -> None:
+        """Adds those of `units`, all since the beginning, that have not been written yet."""
+        for unit in units[self._written :]:
+            for index in range(unit.frames):
+                quality = ("", "", "")
+                if unit.psnr:
+                    psnr = unit.psnr[index]
+                    quality = (f"{psnr.y:.4f}", f"{psnr.u:.4f}", f"{psnr.v:.4f}")
+                kind = "intra" if unit.intra else "inter"
+                bits = 8 * unit.bytes // unit.frames
+                self._row((unit.first_frame + index, unit.index, kind, unit.qp, bits, *quality))
+        self._written = len(units)
+
+    def commit(self) -> None:
+        self._file.commit()
+
+    def discard(self) -> None:
+        self._file.discard()
+
+    def _row(self, values: Sequence[object]) -> None:
+        self._file.write((",".join(map(str, values)) + "\n").encode())
+
+
+def summary(statistics: Statistics, seconds: float) -> str:
+    """What was coded, in one to three lines; `seconds` is how long it took."""
+    speed = statistics.frames / seconds if seconds else 0.0
+    lines = [f"{statistics.frames} frames in {seconds:.2f} s ({speed:.2f} fps)"]
+    share = statistics.motion_bytes / statistics.bytes if statistics.bytes else 0.0
+    lines.append(
+        f"{statistics.bytes} bytes, {statistics.kbits_per_second:.2f} kbit/s, "
+        f"{statistics.bits_per_pixel:.5f} bit/pixel, motion {share:.1%}"
+    )
+    if statistics.units and statistics.units[0].psnr:
+        psnr = statistics.psnr
+        lines.append(
+            f"PSNR Y {psnr.y:.3f} U {psnr.u:.3f} V {psnr.v:.3f} dB, 6:1:1 {psnr.yuv:.3f} dB"
+        )
+    return "\n".join(lines)

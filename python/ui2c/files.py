@@ -1,0 +1,91 @@
+"""Output files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Errors of the operating system inside the block carry the name of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            shown = "standard output" if path == "-" else path
+            raise type(error)(error.errno, os.strerror(error.errno), shown) from error
+        raise
+
+
+class StagedFile:
+    """A path to write to, which becomes the wanted path on `commit` and vanishes on `discard`.
+
+    Standard output ("-"), devices and named pipes are written directly.
+    Raises FileExistsError if the wanted file exists and may not be overwritten.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.name = os.fspath(path)
+        target = Path(os.path.realpath(self.name))
+        self.direct = self.name == "-" or (target.exists() and not target.is_file())
+        if self.direct:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
+            self.work = self.name
+            return
+        if target.exists() and not overwrite:
+            raise FileExistsError(errno.EEXIST, "exists already, -y overwrites it", self.name)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "its directory does not exist", self.name)
+        self.target = target
+        self.work = str(target.with_name(f".{target.name}.{os.getpid()}.part"))
+
+    def commit(self) -> None:
+        if not self.direct:
+            os.replace(self.work, self.target)
+
+    def discard(self) -> None:
+        if not self.direct:
+            Path(self.work).unlink(missing_ok=True)
+
+
+class OutputFile:
+    """A binary file, or standard output, written front to back; complete only after `commit`."""
+
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self._staged = StagedFile(path, overwrite=overwrite)
+        self._file: BinaryIO
+        if self._staged.name == "-":
+            self._file = sys.stdout.buffer
+        else:
+            self._file = open(self._staged.work, "wb")  # noqa: SIM115 - closed below
+
+    @property
+    def name(self) -> str:
+        return self._staged.name
+
+    def write(self, data: bytes) -> None:
+        with naming(self.name):
+            self._file.write(data)
+
+    def commit(self) -> None:
+        """Ends the file and gives it its name."""
+        with naming(self.name):
+            self._file.flush()
+            if self.name != "-":
+                self._file.close()
+            self._staged.commit()
+
+    def discard(self) -> None:
+        """Leaves nothing behind; after `commit`, does nothing."""
+        if self.name != "-" and not self._file.closed:
+            try:
+                self._file.close()
+            finally:
+                self._staged.discard()

@@ -1,0 +1,58 @@
+"""What coding cost and what came of it, unit by unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ui2c.metrics import Psnr, mean_psnr
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatistics:
+    """One coded unit: one or two frames."""
+
+    index: int
+    intra: bool
+    first_frame: int
+    frames: int
+    qp: int
+    bytes: int
+    """Framing and checksum included."""
+    stream_bytes: int
+    """Of the entropy coder alone."""
+    estimated_bytes: float
+    """What the networks expect `stream_bytes` to be."""
+    motion_bytes: float
+    psnr: tuple[Psnr, ...]
+    """Per frame, where it was asked for; empty otherwise."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """One stream so far."""
+
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    """How long the coded frames are shown."""
+    bytes: int = 0
+    """Of the whole stream, headers and index included."""
+    motion_bytes: float = 0.0
+    units: list[UnitStatistics] = field(default_factory=list)
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """Of the whole stream, per luma sample; 0 where there are no frames."""
+        pixels = self.width * self.height * self.frames
+        return 8 * self.bytes / pixels if pixels else 0.0
+
+    @property
+    def kbits_per_second(self) -> float:
+        """Of the whole stream; 0 where it takes no time."""
+        return 8 * self.bytes / self.seconds / 1000 if self.seconds else 0.0
+
+    @property
+    def psnr(self) -> Psnr:
+        """The mean over all measured frames; NaN where there are none."""
+        return mean_psnr(frame for unit in self.units for frame in unit.psnr)

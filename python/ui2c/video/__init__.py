@@ -1,0 +1,11 @@
+"""Video files and pipes as sources and sinks of YUV420 pictures.
+
+y4m and raw 4:2:0 go through the native core, everything else through PyAV (the extra `video`).
+"-" stands for standard input and output.
+"""
+
+from ui2c.video.description import Description
+from ui2c.video.sink import Sink, check_sink, open_sink
+from ui2c.video.source import Source, open_source
+
+__all__ = ["Description", "Sink", "Source", "check_sink", "open_sink", "open_source"]

@@ -1,0 +1,173 @@
+"""Reading everything that is not y4m or raw, through PyAV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ui2c.color import BT709, rgb_to_yuv420
+from ui2c.errors import CorruptError
+from ui2c.frames import YUV420, chroma_size
+from ui2c.video.description import Description
+from ui2c.video.timing import Timing, read_timing
+
+PLANAR_420 = re.compile(r"yuvj?420p(\d+le)?")
+FULL_RANGE = 2
+"""FFmpeg's number for the full range of codes; its numbers for colours are those of CICP."""
+
+
+def import_av() -> ModuleType:
+    """PyAV, or an ImportError that says how to get it."""
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError(
+            "this format needs PyAV: pip install 'ui2c[video]' (y4m and yuv work without)"
+        ) from error
+    return av
+
+
+class ContainerSource:
+    """Pictures of the first video stream of a file."""
+
+    def __init__(self, path: str, fps: Fraction | None = None) -> None:
+        self._path = path
+        self._av = import_av()
+        timing = Timing(fps, 1 / fps, None) if fps else self._timing()
+        self._container, video = self._open()
+        self._decoded = self._container.decode(video)
+        try:
+            first = self._decode()
+        except StopIteration:
+            raise CorruptError(f"{path} holds no picture") from None
+        self._first: Any = first
+        self._last_time = 0
+        self._origin = first.pts or 0
+        self._convert = Converter(first)
+        self.description = Description(
+            width=first.width,
+            height=first.height,
+            bit_depth=self._convert.bit_depth,
+            fps=timing.fps,
+            timebase=timing.timebase,
+            sample_aspect=_aspect(video.sample_aspect_ratio),
+            full_range=self._convert.full_range,
+            color=self._convert.color,
+            frames=timing.frames,
+        )
+        self.notes = [f"{path}: {note}" for note in (*self._convert.notes, *_ignored(first))]
+
+    def __iter__(self) -> Iterator[YUV420]:
+        return self
+
+    def __next__(self) -> YUV420:
+        if self._first is not None:
+            frame, self._first = self._first, None
+        else:
+            frame = self._decode()
+        if self.description.fps is not None:
+            return self._convert(frame, None)
+        # A frame without a time, or out of order, is shown right after the one before.
+        time = self._last_time if frame.pts is None else frame.pts - self._origin
+        self._last_time = max(self._last_time, time)
+        return self._convert(frame, self._last_time)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _open(self) -> tuple[Any, Any]:
+        try:
+            container = self._av.open(self._path)
+        except self._av.FFmpegError as error:
+            raise CorruptError(
+                f"{self._path} is not a video that FFmpeg can read ({error})"
+            ) from None
+        if not container.streams.video:
+            container.close()
+            raise CorruptError(f"{self._path} has no video stream")
+        video = container.streams.video[0]
+        video.thread_type = "AUTO"
+        return container, video
+
+    def _timing(self) -> Timing:
+        container, video = self._open()
+        try:
+            return read_timing(container, video)
+        except self._av.FFmpegError as error:
+            raise CorruptError(f"{self._path} is damaged ({error})") from None
+        finally:
+            container.close()
+
+    def _decode(self) -> Any:
+        try:
+            return next(self._decoded)
+        except self._av.FFmpegError as error:
+            raise CorruptError(f"{self._path} is damaged ({error})") from None
+
+
+class Converter:
+    """Makes YUV420 of PyAV's frames, all of the kind of the first.
+
+    Planar 4:2:0 is taken as it is, RGB converted as `ui2c.color` does, the rest by FFmpeg.
+    """
+
+    def __init__(self, first: Any) -> None:
+        name = first.format.name
+        self.notes: list[str] = []
+        self.bit_depth = max(8, first.format.components[0].bits)
+        self.full_range = first.color_range == FULL_RANGE or name.startswith("yuvj")
+        self.color = (first.color_primaries, first.color_trc, first.colorspace)
+        self._rgb = first.format.is_rgb
+        self._format = name if PLANAR_420.fullmatch(name) else None
+        if self._rgb:
+            self.bit_depth, self.full_range, self.color = 8, False, BT709
+            self.notes.append(f"converted from {name} to 8-bit 4:2:0, BT.709")
+        elif self._format is None:
+            depth = f"{self.bit_depth}le" if self.bit_depth > 8 else ""
+            self._format = f"yuv{'j' if self.full_range and not depth else ''}420p{depth}"
+            self.notes.append(f"converted from {name} to {self._format}")
+
+    def __call__(self, frame: Any, pts: int | None) -> YUV420:
+        if self._rgb:
+            picture = rgb_to_yuv420(frame.to_ndarray(format="rgb24"))
+            planes = picture.planes
+        else:
+            if frame.format.name != self._format:
+                frame = frame.reformat(
+                    format=self._format,
+                    src_color_range=frame.color_range,
+                    dst_color_range=frame.color_range,
+                )
+            chroma = chroma_size(frame.width, frame.height)
+            y, u, v = frame.planes
+            planes = (
+                self._plane(y, frame.width, frame.height),
+                self._plane(u, *chroma),
+                self._plane(v, *chroma),
+            )
+        return YUV420(*planes, self.bit_depth, self.full_range, pts)
+
+    def _plane(self, plane: Any, width: int, height: int) -> np.ndarray[Any, Any]:
+        dtype = np.dtype(np.uint8 if self.bit_depth == 8 else "<u2")
+        rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+        return rows[:height, :width].astype(dtype.newbyteorder("="))
+
+
+def _ignored(frame: Any) -> list[str]:
+    """What the file asks for that is not done."""
+    notes = []
+    if rotation := getattr(frame, "rotation", 0):
+        notes.append(f"its rotation by {rotation} degrees is not applied")
+    if frame.interlaced_frame:
+        notes.append("interlaced, both fields are coded as one picture")
+    return notes
+
+
+def _aspect(value: Fraction | None) -> tuple[int, int]:
+    """Sample aspect ratio; unknown (none or 0) counts as square."""
+    return (value.numerator, value.denominator) if value else (1, 1)

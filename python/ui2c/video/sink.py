@@ -1,0 +1,169 @@
+"""Where pictures go: y4m and raw YUV through the core, H.264 in a container through PyAV."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ui2c import _core
+from ui2c.files import StagedFile, naming
+from ui2c.frames import YUV420
+from ui2c.video.container import FULL_RANGE, import_av
+from ui2c.video.description import Description
+from ui2c.video.timing import DEFAULT_RATE
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+H264_OPTIONS = {"crf": "12", "preset": "medium"}
+"""Near the threshold of visible loss; whoever needs the exact samples writes y4m or yuv."""
+
+
+class Sink(Protocol):
+    """Takes pictures; the file has its name only after `close`, and never after `discard`."""
+
+    def write(self, frame: YUV420) -> None: ...
+    def close(self) -> None: ...
+    def discard(self) -> None: ...
+
+
+def open_sink(
+    path: str | os.PathLike[str], description: Description, *, overwrite: bool = False
+) -> Sink:
+    """Opens a video for writing.
+
+    By its ending: .y4m, .yuv (raw planar 4:2:0; two little-endian bytes above 8 bits), or .mp4,
+    .m4v, .mov and .mkv (H.264 at crf 12, not lossless; even sizes and 8 or 10 bits only). "-" is
+    y4m on standard output. Raises ValueError where the format cannot hold the video, OSError where
+    the file cannot be written.
+    """
+    name, suffix = os.fspath(path), check_sink(path, overwrite=overwrite)
+    if suffix in CONTAINERS:
+        _check_h264(name, description)
+    staged = StagedFile(name, overwrite=overwrite)
+    try:
+        if suffix in CONTAINERS:
+            return ContainerSink(staged, CONTAINERS[suffix], description)
+        return CoreSink(staged, suffix, description)
+    except BaseException:
+        staged.discard()
+        raise
+
+
+def check_sink(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+    """Whether `open_sink` will take the path, before the video is known; the ending it goes by."""
+    name = os.fspath(path)
+    suffix = ".y4m" if name == "-" else Path(name).suffix.lower()
+    if suffix not in (".y4m", ".yuv", *CONTAINERS):
+        raise ValueError(
+            f"{name}: the output must end in .y4m, .yuv, {', '.join(CONTAINERS)}, or be -"
+        )
+    if suffix in CONTAINERS:
+        import_av()
+    StagedFile(name, overwrite=overwrite)
+    return suffix
+
+
+class CoreSink:
+    """Pictures to the native writer."""
+
+    def __init__(self, staged: StagedFile, suffix: str, description: Description) -> None:
+        self._staged = staged
+        size = {
+            "width": description.width,
+            "height": description.height,
+            "bit_depth": description.bit_depth,
+        }
+        if suffix == ".yuv":
+            self._writer = _core.VideoWriter.yuv(staged.work, **size)
+        else:
+            # y4m knows no frame times: an irregular video is declared at the default rate.
+            rate = description.fps or DEFAULT_RATE
+            self._writer = _core.VideoWriter.y4m(
+                staged.work,
+                **size,
+                frame_rate=rate.as_integer_ratio(),
+                sample_aspect=description.sample_aspect,
+                full_range=description.full_range,
+            )
+
+    def write(self, frame: YUV420) -> None:
+        with naming(self._staged.name):
+            self._writer.write(frame.planes)
+
+    def close(self) -> None:
+        with naming(self._staged.name):
+            self._writer.close()
+            self._staged.commit()
+
+    def discard(self) -> None:
+        self._staged.discard()
+
+
+class ContainerSink:
+    """Pictures to H.264 in a container."""
+
+    def __init__(self, staged: StagedFile, container: str, description: Description) -> None:
+        self._staged = staged
+        self._description = description
+        self._av = import_av()
+        self._count = 0
+        self._container = self._av.open(staged.work, "w", format=container)
+        rate = description.fps or DEFAULT_RATE
+        self._timebase = description.timebase if description.fps is None else 1 / rate
+        video = self._container.add_stream("libx264", rate=rate, options=dict(H264_OPTIONS))
+        video.width, video.height = description.width, description.height
+        video.pix_fmt = "yuv420p" if description.bit_depth == 8 else "yuv420p10le"
+        video.time_base = self._timebase
+        context = video.codec_context
+        context.time_base = self._timebase
+        context.sample_aspect_ratio = Fraction(*description.sample_aspect)
+        context.color_primaries, context.color_trc, context.colorspace = description.color
+        context.color_range = FULL_RANGE if description.full_range else 1
+        self._video = video
+
+    def write(self, frame: YUV420) -> None:
+        picture = self._av.VideoFrame(frame.width, frame.height, self._video.pix_fmt)
+        for plane, samples in zip(picture.planes, frame.planes, strict=True):
+            _fill(plane, samples)
+        picture.pts = frame.pts if self._description.fps is None else self._count
+        picture.time_base = self._timebase
+        self._count += 1
+        self._mux(picture)
+
+    def close(self) -> None:
+        self._mux(None)
+        self._container.close()
+        self._staged.commit()
+
+    def discard(self) -> None:
+        try:
+            self._container.close()
+        finally:
+            self._staged.discard()
+
+    def _mux(self, picture: Any) -> None:
+        for packet in self._video.encode(picture):
+            self._container.mux(packet)
+
+
+def _fill(plane: Any, samples: Any) -> None:
+    """Copies samples into PyAV's plane, whose rows are padded."""
+    itemsize = samples.dtype.itemsize
+    rows = np.frombuffer(plane, samples.dtype).reshape(-1, plane.line_size // itemsize)
+    rows[: samples.shape[0], : samples.shape[1]] = samples
+
+
+def _check_h264(name: str, description: Description) -> None:
+    if description.width % 2 or description.height % 2:
+        raise ValueError(
+            f"{name}: H.264 needs even sizes, not {description.width}x{description.height}; "
+            "write y4m or yuv"
+        )
+    if description.bit_depth not in (8, 10):
+        raise ValueError(
+            f"{name}: H.264 is written at 8 or 10 bits, not {description.bit_depth}; "
+            "write y4m or yuv"
+        )

@@ -1,0 +1,148 @@
+"""Where pictures come from: y4m and raw YUV through the core, the rest through PyAV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from ui2c import _core
+from ui2c.errors import CorruptError
+from ui2c.frames import YUV420, chroma_size
+from ui2c.video.description import Description
+
+Y4M_MAGIC = b"YUV4MPEG2 "
+MAX_Y4M_HEADER = 1 << 12
+
+
+class Source(Protocol):
+    """An iterator of pictures that knows what it gives."""
+
+    description: Description
+    notes: list[str]
+    """What the user should know of how the file is read, a sentence each."""
+
+    def __iter__(self) -> Iterator[YUV420]: ...
+    def __next__(self) -> YUV420: ...
+    def close(self) -> None: ...
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    bit_depth: int | None = None,
+    fps: Fraction | None = None,
+) -> Source:
+    """Opens a video.
+
+    A file is y4m if it begins like one, raw planar 4:2:0 if it ends in .yuv (8 bits, or 9 to 16 in
+    two little-endian bytes), otherwise whatever PyAV can read. Standard input, "-", is y4m, or
+    raw where width and height are given. `width`, `height` and `bit_depth` are for raw video only;
+    `fps` replaces what the file says.
+
+    Raises OSError where the file cannot be read, an error of `ui2c.errors` where it is not what it
+    should be, ValueError where an argument is missing or too much.
+    """
+    path = os.fspath(path)
+    geometry = width is not None or height is not None or bit_depth is not None
+    if path == "-":
+        y4m, raw = not geometry, geometry
+    else:
+        with open(path, "rb") as file:
+            y4m = file.read(len(Y4M_MAGIC)) == Y4M_MAGIC
+        raw = not y4m and Path(path).suffix.lower() == ".yuv"
+    if raw:
+        if width is None or height is None:
+            raise ValueError(f"{display_name(path)} is raw video: its width and height are needed")
+        return _open_yuv(path, width, height, bit_depth or 8, fps)
+    if geometry:
+        raise ValueError(
+            f"{display_name(path)} is not raw video: it has a size and bit depth of its own"
+        )
+    if y4m:
+        return _open_y4m(path, fps)
+    from ui2c.video.container import ContainerSource
+
+    return ContainerSource(path, fps)
+
+
+def display_name(path: str) -> str:
+    """A path as messages call it."""
+    return "standard input" if path == "-" else path
+
+
+class CoreSource:
+    """Pictures from the native reader."""
+
+    def __init__(self, path: str, reader: _core.VideoReader, description: Description) -> None:
+        self.description = description
+        self.notes: list[str] = []
+        self._path = path
+        self._reader = reader
+        self._count = 0
+
+    def __iter__(self) -> Iterator[YUV420]:
+        return self
+
+    def __next__(self) -> YUV420:
+        planes = self._reader.read()
+        if planes is None:
+            raise StopIteration
+        if self._count == 0 and planes[0].tobytes()[: len(Y4M_MAGIC)] == Y4M_MAGIC:
+            raise CorruptError(
+                f"{display_name(self._path)} is y4m and tells its own size: give none"
+            )
+        self._count += 1
+        return YUV420(*planes, self.description.bit_depth, self.description.full_range)
+
+    def close(self) -> None:
+        """Nothing to do: the reader goes with the object."""
+
+
+def _open_yuv(
+    path: str, width: int, height: int, bit_depth: int, fps: Fraction | None
+) -> CoreSource:
+    reader = _core.VideoReader.yuv(path, width=width, height=height, bit_depth=bit_depth)
+    fps = fps or Fraction(25)
+    frames = None
+    if os.path.isfile(path):
+        frames = os.path.getsize(path) // frame_bytes(width, height, bit_depth)
+    return CoreSource(
+        path,
+        reader,
+        Description(width, height, bit_depth, fps, 1 / fps, frames=frames),
+    )
+
+
+def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
+    reader = _core.VideoReader.y4m(path)
+    numerator, denominator = reader.frame_rate
+    if fps is None:
+        fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)
+    size = frame_bytes(reader.width, reader.height, reader.bit_depth)
+    description = Description(
+        reader.width,
+        reader.height,
+        reader.bit_depth,
+        fps,
+        1 / fps,
+        reader.sample_aspect,
+        bool(reader.full_range),
+    )
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            header = len(file.readline(MAX_Y4M_HEADER))
+        frames = (os.path.getsize(path) - header) // (size + len("FRAME\n"))
+        description = replace(description, frames=frames)
+    return CoreSource(path, reader, description)
+
+
+def frame_bytes(width: int, height: int, bit_depth: int) -> int:
+    """Bytes of one raw 4:2:0 picture."""
+    chroma_width, chroma_height = chroma_size(width, height)
+    return (width * height + 2 * chroma_width * chroma_height) * (1 if bit_depth == 8 else 2)

@@ -1,0 +1,50 @@
+"""Whether a file's frames come at a constant rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+DEFAULT_RATE = Fraction(25)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`fps` is None where frames are irregular; `timebase` is in seconds per tick."""
+
+    fps: Fraction | None
+    timebase: Fraction
+    frames: int | None
+
+
+def read_timing(container: Any, video: Any) -> Timing:
+    """Timing of one stream of an open PyAV container, from its packets alone."""
+    times, packets = set(), 0
+    for packet in container.demux(video):
+        if packet.size and not packet.is_discard:
+            packets += 1
+            times.add(packet.pts)
+    nominal = video.average_rate or video.guessed_rate or DEFAULT_RATE
+    if None in times or len(times) < 2:
+        return Timing(nominal, 1 / nominal, packets)
+    # Packets that share a time with another are not shown: VP8 has such.
+    rate = regular_rate(sorted(times), video.time_base, nominal)
+    return Timing(rate, video.time_base if rate is None else 1 / rate, len(times))
+
+
+def regular_rate(times: Sequence[int], timebase: Fraction, nominal: Fraction) -> Fraction | None:
+    """The constant frame rate of ascending times, in ticks, or None if there is none.
+
+    Times in a coarse timebase, such as Matroska's milliseconds, are rounded: one tick to either
+    side is still constant. `nominal` is the rate to report if it agrees.
+    """
+    ticks = Fraction(times[-1] - times[0], len(times) - 1)
+    if not ticks or any(
+        abs(time - times[0] - index * ticks) > 1 for index, time in enumerate(times)
+    ):
+        return None
+    rate = 1 / (ticks * timebase)
+    drift = abs(nominal / rate - 1) * (times[-1] - times[0])
+    return nominal if drift <= 2 else rate.limit_denominator(1001)

@@ -1,0 +1,157 @@
+//! Reads frame by frame.
+
+use std::io::{BufRead, ErrorKind, Read};
+use std::path::Path;
+
+use super::{Format, Frame, file, y4m};
+use crate::{Error, Result};
+
+/// No more than this is allocated before as many bytes have been read.
+const FIRST_STEP: usize = 1 << 22;
+
+/// Reads y4m or raw video, one frame at a time.
+pub struct Reader {
+    input: Box<dyn BufRead + Send + Sync>,
+    format: Format,
+    /// Whether a line of text stands before each frame.
+    framed: bool,
+    offset: u64,
+    /// Frames read.
+    frames: u64,
+}
+
+impl Reader {
+    /// Opens a y4m file; "-" is standard input.
+    ///
+    /// # Errors
+    /// `Io`, and what [`Reader::from_y4m`] returns.
+    pub fn open_y4m(path: &Path) -> Result<Self> {
+        Self::from_y4m(file::open(path)?)
+    }
+
+    /// Opens a raw file, which does not tell its format; "-" is standard input.
+    ///
+    /// # Errors
+    /// `Io`, and what [`Reader::from_yuv`] returns.
+    pub fn open_yuv(path: &Path, format: Format) -> Result<Self> {
+        Self::from_yuv(file::open(path)?, format)
+    }
+
+    /// # Errors
+    /// `Corrupt` or `Truncated` if it is no y4m file, `Unsupported` if it is not progressive
+    /// 4:2:0, `Io`.
+    pub fn from_y4m(input: Box<dyn BufRead + Send + Sync>) -> Result<Self> {
+        let mut reader =
+            Self { input, format: Format::new(0, 0, 8), framed: true, offset: 0, frames: 0 };
+        let line = reader.line()?.ok_or_else(|| Error::truncated(0, "no y4m header"))?;
+        reader.format = y4m::parse_header(&line)?;
+        Ok(reader)
+    }
+
+    /// # Errors
+    /// `InvalidArgument` if a field of the format is out of range.
+    pub fn from_yuv(input: Box<dyn BufRead + Send + Sync>, format: Format) -> Result<Self> {
+        format.check()?;
+        Ok(Self { input, format, framed: false, offset: 0, frames: 0 })
+    }
+
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// The next frame, None at the end.
+    ///
+    /// # Errors
+    /// `Truncated` if the file ends within a frame, `Corrupt` if no frame is where one must be or
+    /// a sample is larger than the bit depth lets it be, `Io`.
+    pub fn read(&mut self) -> Result<Option<Frame>> {
+        if self.framed {
+            let start = self.offset;
+            match self.line()? {
+                None => return Ok(None),
+                Some(line) if y4m::is_frame(&line) => {}
+                Some(_) => {
+                    let what = format!("frame {} does not begin as it must", self.frames);
+                    return Err(Error::corrupt(start, what));
+                }
+            }
+        } else if self.is_at_end()? {
+            return Ok(None);
+        }
+        let [y, u, v] = self.format.planes();
+        let frame = if self.format.bit_depth == 8 {
+            Frame::Bits8([self.bytes(y, 1)?, self.bytes(u, 1)?, self.bytes(v, 1)?])
+        } else {
+            Frame::Bits16([self.words(y)?, self.words(u)?, self.words(v)?])
+        };
+        self.frames += 1;
+        Ok(Some(frame))
+    }
+
+    fn words(&mut self, plane: (usize, usize)) -> Result<Vec<u16>> {
+        let start = self.offset;
+        let bytes = self.bytes(plane, size_of::<u16>())?;
+        let pairs = bytes.chunks_exact(size_of::<u16>());
+        let words: Vec<u16> = pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let max = self.format.max_sample();
+        match words.iter().position(|&word| word > max) {
+            None => Ok(words),
+            Some(at) => Err(Error::corrupt(
+                start + (at * size_of::<u16>()) as u64,
+                format!(
+                    "sample {} in frame {}, the largest of {} bits is {max}",
+                    words[at], self.frames, self.format.bit_depth
+                ),
+            )),
+        }
+    }
+
+    /// The bytes of a plane. Memory grows with what is there, whatever size the file claims.
+    fn bytes(&mut self, (height, width): (usize, usize), sample: usize) -> Result<Vec<u8>> {
+        let size = height
+            .checked_mul(width)
+            .and_then(|samples| samples.checked_mul(sample))
+            .ok_or_else(|| Error::Limit { what: format!("picture of {width} x {height}") })?;
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            let step = (size - bytes.len()).min(bytes.len().max(FIRST_STEP));
+            bytes.reserve_exact(step);
+            let got = self.input.by_ref().take(step as u64).read_to_end(&mut bytes)?;
+            self.offset += got as u64;
+            if got < step {
+                return Err(self.truncated());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// A line without its end; None at the end of the file.
+    fn line(&mut self) -> Result<Option<Vec<u8>>> {
+        let start = self.offset;
+        let mut line = Vec::new();
+        self.input.by_ref().take(y4m::MAX_LINE as u64).read_until(b'\n', &mut line)?;
+        self.offset += line.len() as u64;
+        match line.pop() {
+            None => Ok(None),
+            Some(b'\n') => Ok(Some(line)),
+            Some(_) if line.len() + 1 == y4m::MAX_LINE => {
+                Err(Error::corrupt(start, "y4m line is too long"))
+            }
+            Some(_) => Err(self.truncated()),
+        }
+    }
+
+    fn is_at_end(&mut self) -> Result<bool> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(bytes) => return Ok(bytes.is_empty()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn truncated(&self) -> Error {
+        Error::truncated(self.offset, format!("frame {} is incomplete", self.frames))
+    }
+}

@@ -1,0 +1,317 @@
+//! The container: every unit that is written is read, in whatever pieces the bytes come.
+
+mod common;
+
+use common::{header, pair, parse_all};
+use proptest::prelude::*;
+use ui2c_core::Error;
+use ui2c_core::bitstream::{
+    Content, End, Entry, Limits, Pair, Parser, SYNC, SequenceHeader, Unit, Writer, crc32c,
+    index_at_end,
+};
+
+fn headers() -> impl Strategy<Value = SequenceHeader> {
+    let fraction = || (1..=u32::MAX, 1..=u32::MAX);
+    let picture = (1..=65535u32, 1..=65535u32, 8..=16u8, any::<[u8; 3]>(), any::<bool>());
+    let time = (fraction(), any::<u32>(), fraction(), 1..=2u8);
+    (picture, time, any::<[u8; 8]>()).prop_map(|(picture, time, model_id)| {
+        let (width, height, bit_depth, [color_primaries, transfer, matrix], full_range) = picture;
+        let (timebase, frame_ticks, sample_aspect, frames_per_unit) = time;
+        SequenceHeader {
+            width,
+            height,
+            bit_depth,
+            color_primaries,
+            transfer,
+            matrix,
+            full_range,
+            timebase,
+            frame_ticks,
+            sample_aspect,
+            frames_per_unit,
+            model_id,
+        }
+    })
+}
+
+/// What the writer is told to write after the header.
+#[derive(Clone, Debug)]
+enum Piece {
+    Metadata(String, String),
+    Pair(Pair, bool),
+}
+
+fn piece(header: SequenceHeader) -> impl Strategy<Value = Piece> {
+    let step = prop::sample::select(vec![0u8, 16, 32, 64]);
+    let fields = (any::<bool>(), 0..64u8, 0..4u8, step, 0..=6u8, 1..=header.frames_per_unit);
+    let hash = prop::option::of(any::<u32>());
+    let ticks = (any::<bool>(), any::<[u32; 2]>());
+    let stream = prop::collection::vec(any::<u8>(), 0..300);
+    let pair = (fields, hash, ticks, stream, any::<bool>()).prop_map(
+        move |(fields, feature_hash, (timed, ticks), stream, repeat)| {
+            let (intra, qp, cycle, step, log2_lanes, shown) = fields;
+            let timed = timed || header.frame_ticks == 0;
+            let motion_step = if intra { 0 } else { step };
+            let ticks = timed.then(|| ticks[..usize::from(shown)].to_vec());
+            Piece::Pair(
+                Pair {
+                    intra,
+                    qp,
+                    cycle,
+                    motion_step,
+                    log2_lanes,
+                    shown,
+                    feature_hash,
+                    ticks,
+                    stream,
+                },
+                repeat && intra,
+            )
+        },
+    );
+    let text = "[^\x00]{1,20}";
+    prop_oneof![5 => pair, 1 => (text, ".{0,20}").prop_map(|(k, v)| Piece::Metadata(k, v))]
+}
+
+fn plans() -> impl Strategy<Value = (SequenceHeader, Vec<Piece>, Option<u32>)> {
+    headers().prop_flat_map(|header| {
+        let pieces = prop::collection::vec(piece(header.clone()), 0..20);
+        (Just(header), pieces, prop::option::of(any::<u32>()))
+    })
+}
+
+/// The stream, and the units that it must be read as.
+fn write(header: &SequenceHeader, pieces: &[Piece], hash: Option<u32>) -> (Vec<u8>, Vec<Content>) {
+    let mut writer = Writer::new(header.clone()).unwrap();
+    let mut bytes = writer.start().unwrap();
+    let mut contents = vec![Content::Sequence(header.clone())];
+    let mut index = Vec::new();
+    let (mut frames, mut units) = (0, 0);
+    for piece in pieces {
+        match piece {
+            Piece::Metadata(key, value) => {
+                bytes.extend(writer.metadata(key, value).unwrap());
+                contents.push(Content::Metadata { key: key.clone(), value: value.clone() });
+            }
+            Piece::Pair(pair, repeat) => {
+                let mut pair = pair.clone();
+                if units == 0 {
+                    pair.intra = true;
+                    pair.motion_step = 0;
+                }
+                if pair.intra {
+                    index.push(Entry { offset: bytes.len() as u64, frame: frames });
+                }
+                bytes.extend(writer.pair(&pair, *repeat).unwrap());
+                if *repeat {
+                    contents.push(Content::Sequence(header.clone()));
+                }
+                frames += u64::from(pair.shown);
+                units += 1;
+                contents.push(Content::Pair(pair));
+            }
+        }
+    }
+    bytes.extend(writer.end(hash).unwrap());
+    contents.push(Content::End(End { frames, units, feature_hash: hash }));
+    contents.push(Content::Index(index));
+    (bytes, contents)
+}
+
+const EVERYTHING: Limits =
+    Limits { max_pixels: u64::MAX, max_unit_bytes: u64::MAX, max_frames: u64::MAX };
+
+/// Feeds pieces of these sizes, over and over.
+fn parse_in_pieces(bytes: &[u8], sizes: &[usize]) -> Vec<Unit> {
+    let mut parser = Parser::new(EVERYTHING);
+    let mut units = Vec::new();
+    let mut rest = bytes;
+    for &size in sizes.iter().cycle() {
+        let (piece, others) = rest.split_at(size.min(rest.len()));
+        parser.feed(piece).unwrap();
+        rest = others;
+        while let Some(unit) = parser.next_unit().unwrap() {
+            units.push(unit);
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    parser.close();
+    assert_eq!(parser.next_unit().unwrap(), None);
+    units
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn round_trip((header, pieces, hash) in plans(),
+                  sizes in prop::collection::vec(1usize..80, 1..10)) {
+        let (bytes, contents) = write(&header, &pieces, hash);
+        let units = parse_in_pieces(&bytes, &sizes);
+        // Units lie side by side from the end of the file header to the end.
+        let mut offset = 10;
+        for unit in &units {
+            prop_assert_eq!(unit.offset, offset);
+            offset += unit.size;
+        }
+        prop_assert_eq!(offset, bytes.len() as u64);
+        let read: Vec<Content> = units.into_iter().map(|unit| unit.content).collect();
+        prop_assert_eq!(&read, &contents);
+
+        let tail = &bytes[bytes.len().saturating_sub(400)..];
+        let found = index_at_end(tail, bytes.len() as u64).unwrap();
+        prop_assert_eq!(&found.map(Content::Index), &contents.last().cloned());
+    }
+
+    #[test]
+    fn every_entry_of_the_index_can_be_jumped_to((header, pieces, hash) in plans()) {
+        let (bytes, contents) = write(&header, &pieces, hash);
+        let Some(Content::Index(entries)) = contents.last() else { unreachable!() };
+        let mut parser = Parser::new(EVERYTHING);
+        parser.feed(&bytes).unwrap();
+        parser.next_unit().unwrap();
+        for entry in entries.iter().rev() {
+            parser.seek(entry.offset).unwrap();
+            parser.feed(&bytes[entry.offset as usize..]).unwrap();
+            parser.close();
+            let first = parser.next_unit().unwrap().unwrap();
+            prop_assert_eq!(first.offset, entry.offset);
+            let mut frames = shown(&first);
+            while let Some(unit) = parser.next_unit().unwrap() {
+                frames += shown(&unit);
+                if let Content::End(end) = unit.content {
+                    prop_assert_eq!(end.frames - frames, entry.frame);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn checksum_is_the_division_it_is_defined_by(data in prop::collection::vec(any::<u8>(), 0..70),
+                                                 initial: u32) {
+        let mut register = !initial;
+        for bit in (0..data.len() * 8).map(|i| u32::from(data[i / 8] >> (i % 8) & 1)) {
+            let odd = (register ^ bit) & 1 == 1;
+            register = register >> 1 ^ if odd { 0x82f6_3b78 } else { 0 };
+        }
+        prop_assert_eq!(crc32c(&data, initial), !register);
+    }
+
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), whole: bool) {
+        let start = Writer::new(header()).unwrap().start().unwrap();
+        let bytes = if whole { bytes } else { [start, bytes].concat() };
+        prop_assert!(parse_all(&bytes, Limits::default()).1.is_err());
+    }
+}
+
+fn shown(unit: &Unit) -> u64 {
+    if let Content::Pair(pair) = &unit.content { pair.shown.into() } else { 0 }
+}
+
+#[test]
+fn checksum_is_crc32c() {
+    assert_eq!(crc32c(b"", 0), 0);
+    assert_eq!(crc32c(b"123456789", 0), 0xe306_9283);
+    assert_eq!(crc32c(b"6789", crc32c(b"12345", 0)), 0xe306_9283);
+    assert_eq!(crc32c(&[0; 32], 0), 0x8a91_36aa);
+    assert_eq!(crc32c(&[255; 32], 0), 0x62a8_ab43);
+}
+
+#[test]
+fn an_empty_sequence_is_valid() {
+    let (bytes, contents) = write(&header(), &[], None);
+    let (units, result) = parse_all(&bytes, Limits::default());
+    result.unwrap();
+    assert_eq!(units.into_iter().map(|unit| unit.content).collect::<Vec<_>>(), contents);
+    assert_eq!(index_at_end(&bytes, bytes.len() as u64).unwrap(), Some(vec![]));
+}
+
+#[test]
+fn framing_takes_at_most_eight_bytes() {
+    let mut writer = Writer::new(header()).unwrap();
+    writer.start().unwrap();
+    writer.pair(&pair(true, 0), false).unwrap();
+    for size in [0, 1, 125, 126, 16_381, 16_382, 2_000_000] {
+        let pair = Pair { stream: vec![0; size], ..pair(false, 0) };
+        // Two bytes of the payload are the pair's own fields.
+        assert!(writer.pair(&pair, false).unwrap().len() <= size + 2 + 8);
+    }
+}
+
+fn is_invalid<T: std::fmt::Debug>(result: ui2c_core::Result<T>, name: &str) {
+    match result {
+        Err(Error::InvalidArgument { what }) => assert!(what.contains(name), "{what}"),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_writer_checks_headers() {
+    let with = |change: fn(&mut SequenceHeader)| {
+        let mut header = header();
+        change(&mut header);
+        Writer::new(header).map(|_| ())
+    };
+    is_invalid(with(|h| h.width = 0), "width");
+    is_invalid(with(|h| h.height = 65536), "height");
+    is_invalid(with(|h| h.bit_depth = 7), "bit_depth");
+    is_invalid(with(|h| h.bit_depth = 17), "bit_depth");
+    is_invalid(with(|h| h.timebase = (0, 1)), "timebase");
+    is_invalid(with(|h| h.sample_aspect = (1, 0)), "sample_aspect");
+    is_invalid(with(|h| h.frames_per_unit = 3), "frames_per_unit");
+    is_invalid(with(|h| h.frames_per_unit = 0), "frames_per_unit");
+}
+
+#[test]
+fn the_writer_checks_pairs() {
+    let mut writer = Writer::new(SequenceHeader { frame_ticks: 0, ..header() }).unwrap();
+    let timed = |intra| Pair { ticks: Some(vec![0, 1]), ..pair(intra, 9) };
+    is_invalid(writer.pair(&timed(true), false), "started");
+    is_invalid(writer.end(None), "started");
+    writer.start().unwrap();
+    is_invalid(writer.start(), "started");
+    is_invalid(writer.metadata("", "value"), "key");
+    is_invalid(writer.metadata("k\0", "value"), "key");
+    is_invalid(writer.pair(&timed(false), false), "intra");
+    let mut refused = |change: fn(&mut Pair), name| {
+        let mut pair = timed(true);
+        change(&mut pair);
+        is_invalid(writer.pair(&pair, false), name);
+    };
+    refused(|p| p.qp = 64, "qp");
+    refused(|p| p.cycle = 4, "cycle");
+    refused(|p| p.log2_lanes = 7, "log2_lanes");
+    refused(|p| p.motion_step = 16, "motion_step");
+    refused(|p| p.shown = 0, "shown");
+    refused(|p| p.shown = 3, "shown");
+    refused(|p| p.ticks = Some(vec![1]), "ticks");
+    refused(|p| p.ticks = None, "ticks");
+    writer.pair(&timed(true), true).unwrap();
+    is_invalid(writer.pair(&timed(false), true), "repeat_header");
+    is_invalid(writer.pair(&Pair { motion_step: 48, ..timed(false) }, false), "motion_step");
+    writer.pair(&timed(false), false).unwrap();
+    writer.end(None).unwrap();
+    is_invalid(writer.end(None), "ended");
+    is_invalid(writer.pair(&timed(true), false), "ended");
+    is_invalid(writer.metadata("key", "value"), "ended");
+}
+
+#[test]
+fn sync_words_stand_before_random_access_units_only() {
+    let mut writer = Writer::new(header()).unwrap();
+    writer.start().unwrap();
+    assert!(writer.pair(&pair(true, 1), false).unwrap().starts_with(&SYNC));
+    assert!(!writer.pair(&pair(false, 1), false).unwrap().starts_with(&SYNC));
+    assert!(writer.pair(&pair(true, 1), true).unwrap().starts_with(&SYNC));
+}
+
+#[test]
+fn feeding_after_close_is_refused() {
+    let mut parser = Parser::new(Limits::default());
+    parser.close();
+    is_invalid(parser.feed(&[0]), "close");
+    is_invalid(parser.seek(1 << 62), "offset");
+}

@@ -1,0 +1,451 @@
+//! Damaged and hostile streams: always a typed error, never silence, never much memory or time.
+
+mod common;
+
+use common::{header, pair, parse_all};
+use proptest::prelude::*;
+use ui2c_core::bitstream::{
+    Content, Limits, MAGIC, Pair, Parser, SYNC, SequenceHeader, Unit, VERSION, Writer, crc32c,
+    index_at_end,
+};
+use ui2c_core::{Error, Result};
+
+/// The pieces of a stream with two random-access points of four units each and every kind of unit
+/// and of flag in it, in the order of writing.
+fn pieces() -> Vec<Vec<u8>> {
+    let mut writer = Writer::new(header()).unwrap();
+    let mut pieces = vec![writer.start().unwrap(), writer.metadata("title", "small").unwrap()];
+    for i in 0..8 {
+        let mut pair = pair(i % 4 == 0, 10 + i);
+        pair.feature_hash = (i == 3).then_some(0x0123_4567);
+        pair.ticks = (i == 5).then(|| vec![1, 300]);
+        pair.shown = if i == 7 { 1 } else { 2 };
+        pieces.push(writer.pair(&pair, i == 4).unwrap());
+    }
+    pieces.push(writer.end(Some(7)).unwrap());
+    pieces
+}
+
+fn parse(bytes: &[u8]) -> (Vec<Unit>, Result<()>) {
+    parse_all(bytes, Limits::default())
+}
+
+/// A unit as the specification frames it; up to 127 bytes of payload.
+fn unit(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let covered = [&[kind, payload.len() as u8], payload].concat();
+    let checksum = crc32c(&covered, 0).to_le_bytes();
+    [covered, checksum.to_vec()].concat()
+}
+
+/// A stream of the file header and these units.
+fn stream(units: &[Vec<u8>]) -> Vec<u8> {
+    [&MAGIC[..], &VERSION, &units.concat()].concat()
+}
+
+fn header_payload() -> Vec<u8> {
+    let start = Writer::new(header()).unwrap().start().unwrap();
+    start[12..start.len() - 4].to_vec()
+}
+
+fn error_of(bytes: &[u8]) -> Error {
+    parse(bytes).1.expect_err("must be refused")
+}
+
+fn is_corrupt(bytes: &[u8], what: &str) {
+    match error_of(bytes) {
+        Error::Corrupt { what: said, .. } => assert!(said.contains(what), "{said}"),
+        other => panic!("{what}: {other}"),
+    }
+}
+
+fn is_unsupported(bytes: &[u8], what: &str) {
+    match error_of(bytes) {
+        Error::Unsupported { what: said } => assert!(said.contains(what), "{said}"),
+        other => panic!("{what}: {other}"),
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let pieces = pieces();
+    let whole = pieces.concat();
+    let (units, result) = parse(&whole);
+    result.unwrap();
+    let without_index = units.last().unwrap().offset as usize;
+    for length in 0..whole.len() {
+        let (some, result) = parse(&whole[..length]);
+        assert_eq!(some, units[..some.len()]);
+        match result {
+            Ok(()) => assert_eq!(length, without_index, "the index may be missing"),
+            Err(Error::Truncated { offset, .. }) => assert_eq!(offset, length as u64),
+            Err(other) => panic!("{length}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let whole = pieces().concat();
+    let (units, _) = parse(&whole);
+    for position in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[position / 8] ^= 1 << (position % 8);
+        let (some, result) = parse(&bytes);
+        let error = result.expect_err(&format!("bit {position}"));
+        assert!(!matches!(error, Error::InvalidArgument { .. } | Error::Io(_)), "{error}");
+        assert_eq!(some, units[..some.len()], "bit {position}");
+    }
+}
+
+#[test]
+fn deleted_doubled_and_swapped_pieces_are_noticed() {
+    let pieces = pieces();
+    for i in 0..pieces.len() {
+        let mut changed = pieces.clone();
+        changed.remove(i);
+        assert!(parse(&changed.concat()).1.is_err(), "{i} deleted");
+        let mut changed = pieces.clone();
+        changed.insert(i, pieces[i].clone());
+        assert!(parse(&changed.concat()).1.is_err(), "{i} doubled");
+        for j in 0..i {
+            let mut changed = pieces.clone();
+            changed.swap(i, j);
+            assert!(parse(&changed.concat()).1.is_err(), "{i} and {j} swapped");
+        }
+    }
+    let halves = [&pieces[..2], &pieces[6..10], &pieces[2..6], &pieces[10..]].concat();
+    assert!(parse(&halves.concat()).1.is_err(), "both random-access points swapped");
+}
+
+#[test]
+fn nothing_may_follow() {
+    let whole = pieces().concat();
+    is_corrupt(&[&whole[..], &[0]].concat(), "after the index");
+    is_corrupt(&[&whole[..], &whole].concat(), "after the index");
+    let (units, _) = parse(&whole);
+    let without_index = &whole[..units.last().unwrap().offset as usize];
+    is_corrupt(&[without_index, &[0]].concat(), "after the end unit");
+    is_corrupt(&[without_index, &whole].concat(), "after the end unit");
+}
+
+#[test]
+fn units_must_be_in_place() {
+    let head = unit(1, &header_payload());
+    let intra = [&SYNC[..], &unit(2, &[20, 0, 0, 0])].concat();
+    let inter = unit(3, &[20, 1 << 5]);
+    let end = |frames, units| unit(4, &[frames, units]);
+    let metadata = unit(0x86, b"k\0v");
+    let s = |units: &[&Vec<u8>]| stream(&units.iter().map(|&u| u.clone()).collect::<Vec<_>>());
+    assert!(parse(&s(&[&head, &intra, &inter, &metadata, &end(4, 2)])).1.is_ok());
+    is_corrupt(&s(&[&intra]), "random-access unit where");
+    is_corrupt(&s(&[&metadata]), "metadata where");
+    is_corrupt(&s(&[&unit(0x87, &[])]), "unit where");
+    is_corrupt(&s(&[&end(0, 0)]), "end unit where");
+    is_corrupt(&s(&[&head, &head]), "sequence header where");
+    is_corrupt(&s(&[&head, &inter]), "inter unit where");
+    is_corrupt(&s(&[&head, &unit(2, &[20, 0])]), "random-access unit where");
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &inter]), "inter unit where");
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &end(0, 0)]), "end unit where");
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &metadata]), "metadata where");
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &head, &inter]), "inter unit where");
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &head, &intra]), "random-access unit where");
+    is_corrupt(&s(&[&head, &unit(0x85, &[10, 0, 0, 0])]), "index where");
+    is_corrupt(&s(&[&head, &intra, &end(3, 1)]), "counts");
+    is_corrupt(&s(&[&head, &intra, &end(2, 2)]), "counts");
+    is_corrupt(&s(&[&head, &intra, &unit(3, &[20, 2 << 5])]), "lost or swapped");
+    let mut other = header_payload();
+    other[2] += 1;
+    is_corrupt(&s(&[&head, &SYNC.to_vec(), &unit(1, &other)]), "differs");
+}
+
+#[test]
+fn unknown_units_are_skipped_or_refused() {
+    let head = unit(1, &header_payload());
+    let (units, result) = parse(&stream(&[head.clone(), unit(0xff, b"?"), unit(4, &[0, 0])]));
+    result.unwrap();
+    assert_eq!(units[1].content, Content::Unknown);
+    assert_eq!(units[1].size, 7);
+    for kind in [0, 5, 6, 7] {
+        is_unsupported(&stream(&[head.clone(), unit(kind, b"?")]), "kind");
+    }
+    for kind in [1 | 8, 1 | 64] {
+        is_unsupported(&stream(&[unit(kind, &header_payload())]), "flags");
+    }
+    for kind in [2 | 64, 3 | 64, 4 | 16, 4 | 32, 0x86 | 8] {
+        let intra = [&SYNC[..], &unit(2, &[20, 0])].concat();
+        let sync = if kind & 7 == 2 { SYNC.to_vec() } else { vec![] };
+        let units = [head.clone(), intra, sync, unit(kind, &[20, 32, 0, 0, 0, 0, 0, 0])];
+        is_unsupported(&stream(&units), "flags");
+    }
+}
+
+#[test]
+fn payloads_must_be_possible() {
+    let head = unit(1, &header_payload());
+    let intra = |payload: &[u8]| [&SYNC[..], &unit(2, payload)].concat();
+    let refused = |last: Vec<u8>, what: &str| is_corrupt(&stream(&[head.clone(), last]), what);
+    refused(intra(&[20]), "shorter");
+    refused(intra(&[20 | 64, 0]), "motion");
+    refused(intra(&[20, 7 << 2]), "lanes");
+    refused([&SYNC[..], &unit(2 | 8, &[20, 0, 1, 2, 3])].concat(), "shorter");
+    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 1])].concat(), "shorter");
+    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0x80, 0, 1])].concat(), "longer than");
+    let past_32_bits = [20, 0, 0x80, 0x80, 0x80, 0x80, 0x10, 1];
+    refused([&SYNC[..], &unit(2 | 32, &past_32_bits)].concat(), "out of range");
+    refused(unit(4, &[0]), "shorter");
+    refused(unit(4, &[0, 0, 0]), "too many");
+    refused(unit(0x86, b"no key"), "key");
+    refused(unit(0x86, b"\0value"), "key");
+    refused(unit(0x86, b"\xff\0value"), "UTF-8");
+    refused(vec![0x87, 0x80, 0], "longer than");
+    refused(vec![0x87, 0x80, 0x80, 0x80, 0x80, 0x10], "unit of 4294967296 bytes");
+    refused([vec![0x87], vec![0xff; 9]].concat(), "too long");
+}
+
+#[test]
+fn hidden_frames_and_timing_must_fit_the_header() {
+    let single = SequenceHeader { frames_per_unit: 1, frame_ticks: 0, ..header() };
+    let start = Writer::new(single).unwrap().start().unwrap();
+    let with = |kind, payload: &[u8]| [&start[..], &SYNC, &unit(kind, payload)].concat();
+    is_corrupt(&with(2 | 16 | 32, &[20, 0, 0]), "shows no frame");
+    is_corrupt(&with(2, &[20, 0]), "timing");
+}
+
+#[test]
+fn headers_must_be_possible() {
+    let payload = header_payload();
+    // major minor width(2) height(2) depth chroma primaries transfer matrix range ...
+    assert_eq!(&payload[..8], [1, 0, 0xb0, 1, 0x90, 1, 8, 1]);
+    let with = |at: usize, value: u8| {
+        let mut payload = payload.clone();
+        payload[at] = value;
+        stream(&[unit(1, &payload), unit(4, &[0, 0])])
+    };
+    assert!(parse(&with(8, 77)).1.is_ok(), "any colour");
+    is_unsupported(&with(0, 2), "format 2.0");
+    is_corrupt(&with(1, 1), "minor version");
+    is_corrupt(&with(3, 0), "longer than");
+    let no_width = [&payload[..2], &[0], &payload[4..]].concat();
+    is_corrupt(&stream(&[unit(1, &no_width)]), "width");
+    is_corrupt(&with(6, 7), "bit_depth");
+    is_corrupt(&with(6, 17), "bit_depth");
+    is_unsupported(&with(7, 2), "chroma");
+    is_corrupt(&with(11, 2), "range");
+    is_corrupt(&with(12, 0), "timebase");
+    is_corrupt(&with(13, 0), "timebase");
+    is_corrupt(&with(15, 0), "sample_aspect");
+    is_corrupt(&with(17, 0), "frames_per_unit");
+    is_corrupt(&with(17, 3), "frames_per_unit");
+    is_corrupt(&stream(&[unit(1, &payload[..25])]), "shorter");
+    is_corrupt(&stream(&[unit(1, &[&payload[..], &[0]].concat())]), "too many");
+}
+
+#[test]
+fn versions_are_told_apart() {
+    let with = |version: [u8; 2], payload: &[u8]| {
+        [&MAGIC[..], &version, &unit(1, payload), &unit(4, &[0, 0])].concat()
+    };
+    let mut later = header_payload();
+    later[1] = 3;
+    later.extend(b"more fields");
+    let (units, result) = parse(&with([1, 3], &later));
+    result.unwrap();
+    assert_eq!(units[0].content, Content::Sequence(header()));
+    is_unsupported(&with([2, 0], &header_payload()), "format 2.0");
+    is_corrupt(&with([1, 1], &header_payload()), "minor version");
+    is_corrupt(b"\x89PNG\r\n\x1a\n", "not a ui2c stream");
+    is_corrupt(b"\x8bUI2C\n\x1a", "not a ui2c stream");
+    is_corrupt(b"x", "not a ui2c stream");
+}
+
+#[test]
+fn limits_hold() {
+    let whole = pieces().concat();
+    let is_limit = |limits: Limits, what: &str| match parse_all(&whole, limits).1 {
+        Err(Error::Limit { what: said }) => assert!(said.contains(what), "{said}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    let exact = Limits { max_pixels: 176 * 144, max_unit_bytes: 27, max_frames: 15 };
+    parse_all(&whole, exact).1.unwrap();
+    is_limit(Limits { max_pixels: 176 * 144 - 1, ..exact }, "pixels");
+    is_limit(Limits { max_unit_bytes: 25, ..exact }, "bytes");
+    is_limit(Limits { max_frames: 14, ..exact }, "frames");
+    // The coded size counts.
+    let odd = SequenceHeader { width: 161, height: 129, ..header() };
+    let start = Writer::new(odd).unwrap().start().unwrap();
+    assert!(matches!(
+        parse_all(&start, Limits { max_pixels: 176 * 144 - 1, ..exact }).1,
+        Err(Error::Limit { .. })
+    ));
+}
+
+#[test]
+fn errors_stay_until_resync() {
+    let mut whole = pieces().concat();
+    let (units, _) = parse(&whole);
+    whole[units[3].offset as usize + 4] ^= 1;
+    let mut parser = Parser::new(Limits::default());
+    parser.feed(&whole).unwrap();
+    for unit in &units[..3] {
+        assert_eq!(parser.next_unit().unwrap().as_ref(), Some(unit));
+    }
+    for _ in 0..20 {
+        let error = parser.next_unit().unwrap_err();
+        assert!(matches!(error, Error::Corrupt { offset, .. } if offset == units[3].offset));
+    }
+    assert!(parser.resync());
+    assert_eq!(parser.next_unit().unwrap().as_ref(), Some(&units[6]), "the repeated header");
+}
+
+/// What is read of a damaged stream: units, and errors in between.
+fn parse_on(bytes: &[u8], size: usize) -> (Vec<Unit>, usize) {
+    let mut parser = Parser::new(Limits::default());
+    let mut units = Vec::new();
+    let mut errors = 0;
+    let mut chunks = bytes.chunks(size);
+    loop {
+        match parser.next_unit() {
+            Ok(Some(unit)) => units.push(unit),
+            Ok(None) => match chunks.next() {
+                Some(chunk) => parser.feed(chunk).unwrap(),
+                None if errors > 0 || units.len() == 13 => return (units, errors),
+                None => parser.close(),
+            },
+            Err(_) => {
+                errors += 1;
+                if !parser.resync() && chunks.len() == 0 {
+                    parser.close();
+                    if !parser.resync() {
+                        return (units, errors);
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn reading_goes_on_behind_damage(at in any::<prop::sample::Index>(), byte: u8,
+                                     size in 1usize..200) {
+        let mut bytes = pieces().concat();
+        let (units, _) = parse(&bytes);
+        let at = 10 + at.index(units[6].offset as usize - 10);
+        prop_assume!(bytes[at] != byte);
+        bytes[at] = byte;
+        let (read, errors) = parse_on(&bytes, size);
+        prop_assert_eq!(errors, 1);
+        prop_assert!(read.ends_with(&units[6..]), "{:?}", read);
+    }
+
+    #[test]
+    fn insertions_and_deletions_are_survived(at in any::<prop::sample::Index>(),
+                                             count in 1usize..40, insert: bool,
+                                             size in 1usize..200) {
+        let mut bytes = pieces().concat();
+        let (units, _) = parse(&bytes);
+        let second = units[6].offset as usize;
+        let at = 10 + at.index(second - 10);
+        let count = if insert { count } else { count.min(second - at) };
+        let moved = if insert {
+            bytes.splice(at..at, vec![0x55; count]);
+            count as i64
+        } else {
+            bytes.drain(at..at + count);
+            -(count as i64)
+        };
+        let (read, errors) = parse_on(&bytes, size);
+        prop_assert!(errors > 0);
+        let expected: Vec<_> = units[6..].iter().take(5).map(|unit| unit.content.clone()).collect();
+        let found: Vec<_> = read
+            .iter()
+            .skip_while(|unit| unit.offset as i64 != units[6].offset as i64 + moved)
+            .take(5)
+            .map(|unit| unit.content.clone())
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_stream_without_its_beginning_needs_a_repeated_header() {
+    let whole = pieces().concat();
+    let (units, _) = parse(&whole);
+    let mut parser = Parser::new(Limits::default());
+    parser.feed(&whole[10..]).unwrap();
+    assert!(parser.next_unit().is_err());
+    assert!(parser.resync());
+    // The first random-access unit has no header before it, the second has.
+    assert_eq!(parser.next_unit().unwrap().unwrap().content, Content::Sequence(header()));
+    let mut rest = 0;
+    while parser.next_unit().unwrap().is_some() {
+        rest += 1;
+    }
+    assert_eq!(rest, units[7..].len());
+}
+
+#[test]
+fn nothing_to_resync_to() {
+    let mut parser = Parser::new(Limits::default());
+    assert!(!parser.resync());
+    parser.feed(&[1; 1000]).unwrap();
+    assert!(!parser.resync());
+    assert!(parser.next_unit().unwrap().is_none(), "still looking");
+    parser.close();
+    assert!(matches!(parser.next_unit(), Err(Error::Truncated { .. })));
+    assert!(!parser.resync());
+
+    let mut parser = Parser::new(Limits::default());
+    parser.feed(&[pieces().concat(), pieces().concat()].concat()).unwrap();
+    while let Ok(Some(_)) = parser.next_unit() {}
+    assert!(!parser.resync(), "a second sequence is no continuation");
+}
+
+#[test]
+fn overlapping_units_do_not_cost_quadratic_time() {
+    // Each of these claims half a megabyte that is there, with a wrong checksum.
+    let claim = [&SYNC[..], &[2, 0x80, 0x80, 0x20]].concat();
+    let mut parser = Parser::new(Limits::default());
+    parser.feed(&claim.repeat(1 << 17)).unwrap();
+    parser.close();
+    assert!(parser.next_unit().is_err());
+    assert!(!parser.resync());
+}
+
+#[test]
+fn a_broken_index_at_the_end_is_not_used() {
+    let whole = pieces().concat();
+    let end = whole.len() as u64;
+    assert_eq!(index_at_end(&whole, end).unwrap().unwrap().len(), 2);
+    for length in 0..whole.len() {
+        assert_eq!(index_at_end(&whole[..length], length as u64).unwrap(), None, "{length}");
+    }
+    let (units, _) = parse(&whole);
+    for position in units.last().unwrap().offset as usize * 8..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[position / 8] ^= 1 << (position % 8);
+        assert_eq!(index_at_end(&bytes, end).unwrap(), None, "bit {position}");
+    }
+    assert_eq!(index_at_end(&whole, 3).unwrap(), None, "a stream smaller than its index");
+    // Entries that overlap would need more memory than there are bytes.
+    let crowded = unit(0x85, &[11, 0, 11, 0, 14, 0, 0, 0]);
+    assert!(index_at_end(&crowded, 14).is_err());
+    let wrong_size = unit(0x85, &[12, 0, 0, 0]);
+    assert_eq!(index_at_end(&wrong_size, 14).unwrap(), None);
+    let backwards = unit(0x85, &[100, 0, 12, 0, 0, 0]);
+    assert!(index_at_end(&backwards, 12).is_err());
+}
+
+#[test]
+fn long_sequences_of_any_rhythm_are_read() {
+    let mut writer = Writer::new(header()).unwrap();
+    let mut bytes = writer.start().unwrap();
+    for i in 0..30 {
+        let pair = Pair { shown: 1 + i % 2, ..pair(i % 11 == 0, 20) };
+        bytes.extend(writer.pair(&pair, false).unwrap());
+    }
+    bytes.extend(writer.end(None).unwrap());
+    parse(&bytes).1.unwrap();
+}

@@ -1,0 +1,280 @@
+//! Uncompressed video files: round trips at any size and depth, and bad files.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use ui2c_core::Error;
+use ui2c_core::yuv::{Format, Frame, FrameRef, Reader, Writer};
+
+/// A path of its own for each test, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("ui2c-yuv-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn formats() -> impl Strategy<Value = Format> {
+    let fraction = || (1..=u32::MAX, 1..=u32::MAX);
+    (1..20u32, 1..20u32, 8..=16u8, fraction(), fraction(), any::<Option<bool>>()).prop_map(
+        |(width, height, bit_depth, frame_rate, sample_aspect, full_range)| Format {
+            width,
+            height,
+            bit_depth,
+            frame_rate,
+            sample_aspect,
+            full_range,
+        },
+    )
+}
+
+/// Samples that depend on plane, place and frame and reach the largest.
+fn frame(format: &Format, number: usize) -> Frame {
+    let sizes = format.planes().map(|(height, width)| height * width);
+    let max = u16::MAX >> (16 - format.bit_depth);
+    let sample = |plane: usize, i: usize| max - ((plane * 5 + i * 3 + number * 7) as u16 & max);
+    if format.bit_depth == 8 {
+        let plane = |p: usize| (0..sizes[p]).map(|i| sample(p, i) as u8).collect();
+        Frame::Bits8([plane(0), plane(1), plane(2)])
+    } else {
+        let plane = |p: usize| (0..sizes[p]).map(|i| sample(p, i)).collect();
+        Frame::Bits16([plane(0), plane(1), plane(2)])
+    }
+}
+
+fn read_all(mut reader: Reader) -> Result<Vec<Frame>, Error> {
+    std::iter::from_fn(|| reader.read().transpose()).collect()
+}
+
+fn y4m(bytes: &[u8]) -> Result<Reader, Error> {
+    Reader::from_y4m(Box::new(Cursor::new(bytes.to_vec())))
+}
+
+fn yuv(bytes: &[u8], format: Format) -> Reader {
+    Reader::from_yuv(Box::new(Cursor::new(bytes.to_vec())), format).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn round_trip(format in formats(), count in 0usize..4) {
+        let scratch = Scratch::new("round-trip");
+        let frames: Vec<Frame> = (0..count).map(|i| frame(&format, i)).collect();
+        let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
+        frames.iter().for_each(|frame| writer.write(frame.as_ref()).unwrap());
+        writer.close().unwrap();
+        let reader = Reader::open_y4m(&scratch.0).unwrap();
+        prop_assert_eq!(reader.format(), &format);
+        prop_assert_eq!(&read_all(reader).unwrap(), &frames);
+
+        let mut writer = Writer::create_yuv(&scratch.0, format).unwrap();
+        frames.iter().for_each(|frame| writer.write(frame.as_ref()).unwrap());
+        writer.close().unwrap();
+        let reader = Reader::open_yuv(&scratch.0, format).unwrap();
+        prop_assert_eq!(&read_all(reader).unwrap(), &frames);
+    }
+
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), tags in ".{0,60}") {
+        prop_assert!(y4m(&bytes).is_err());
+        let header = format!("YUV4MPEG2 W3 H2 {tags}\n");
+        if let Ok(reader) = y4m(&[header.as_bytes(), &bytes].concat()) {
+            let _ = read_all(reader);
+        }
+    }
+}
+
+#[test]
+fn headers_of_other_programs_are_read() {
+    let format = |header: &str| *y4m(format!("YUV4MPEG2 {header}\n").as_bytes()).unwrap().format();
+    let plain = Format::new(352, 288, 8);
+    assert_eq!(format("W352 H288"), plain);
+    assert_eq!(format("H288 W352 C420"), plain);
+    assert_eq!(format("W352 H288 F0:0 I? A0:0 C420mpeg2 XYSCSS=420MPEG2"), plain);
+    assert_eq!(format("W352 H288 Ip C420paldv Zeta"), plain);
+    assert_eq!(
+        format("W352 H288 F30000:1001 Ip A128:117 C420p10 XYSCSS=420P10 XCOLORRANGE=FULL"),
+        Format {
+            bit_depth: 10,
+            frame_rate: (30000, 1001),
+            sample_aspect: (128, 117),
+            full_range: Some(true),
+            ..plain
+        }
+    );
+    for depth in [9, 12, 14, 16] {
+        assert_eq!(format(&format!("W352 H288 C420p{depth}")).bit_depth, depth);
+    }
+    assert_eq!(format("W352 H288 XCOLORRANGE=LIMITED").full_range, Some(false));
+    assert_eq!(format("W352 H288 XCOLORRANGE=ODD").full_range, None);
+}
+
+#[test]
+fn what_is_not_420_is_refused_by_name() {
+    for tag in ["C422", "C444", "C444p10", "Cmono", "C411", "C420p8", "C420p17", "C", "It", "Im"] {
+        match y4m(format!("YUV4MPEG2 W16 H16 {tag}\n").as_bytes()) {
+            Err(Error::Unsupported { what }) => assert!(what.contains(tag), "{what}"),
+            other => panic!("{tag}: {:?}", other.err()),
+        }
+    }
+}
+
+#[test]
+fn bad_headers_are_corrupt() {
+    let long = format!("YUV4MPEG2 W16 H16 X{}\n", "x".repeat(5000));
+    for header in [
+        "YUV4MPEG W16 H16\n",
+        "YUV4MPEG2\n",
+        "YUV4MPEG2 W16\n",
+        "YUV4MPEG2 W0 H16\n",
+        "YUV4MPEG2 W16 H-1\n",
+        "YUV4MPEG2 W16 H65536\n",
+        "YUV4MPEG2 W99999999999 H16\n",
+        "YUV4MPEG2 W16 H16 F25\n",
+        "YUV4MPEG2 W16 H16 F25:0\n",
+        "YUV4MPEG2 W16 H16 A0:1\n",
+        long.as_str(),
+    ] {
+        let error = y4m(header.as_bytes()).err();
+        assert!(matches!(error, Some(Error::Corrupt { .. })), "{header}: {error:?}");
+    }
+    for header in ["", "YUV4MPEG2 W16 H16"] {
+        let error = y4m(header.as_bytes()).err();
+        assert!(matches!(error, Some(Error::Truncated { .. })), "{header}: {error:?}");
+    }
+}
+
+#[test]
+fn incomplete_frames_are_named() {
+    let format = Format::new(3, 3, 8);
+    let size = 9 + 4 + 4;
+    let header = b"YUV4MPEG2 W3 H3\n";
+    let one = [&b"FRAME Ip\n"[..], &vec![1; size]].concat();
+    let file = [&header[..], &one, &one].concat();
+    for length in header.len()..file.len() {
+        let (count, left) =
+            ((length - header.len()) / one.len(), (length - header.len()) % one.len());
+        match read_all(y4m(&file[..length]).unwrap()) {
+            Ok(frames) => assert_eq!((frames.len(), left), (count, 0)),
+            Err(Error::Truncated { offset, what }) => {
+                assert!(what.contains(&format!("frame {count} ")), "{what}");
+                assert_eq!(offset, length as u64);
+            }
+            Err(other) => panic!("{length}: {other}"),
+        }
+    }
+    assert_eq!(read_all(yuv(&vec![1; 2 * size], format)).unwrap().len(), 2);
+    assert!(matches!(
+        read_all(yuv(&vec![1; 2 * size + 1], format)),
+        Err(Error::Truncated { what, .. }) if what.contains("frame 2 ")
+    ));
+}
+
+#[test]
+fn frames_must_begin_with_their_word() {
+    for word in ["FRAMES\n", "frame\n", "\n", "YUV4MPEG2 W2 H2\n"] {
+        let file = format!("YUV4MPEG2 W2 H2\n{word}123456");
+        assert!(matches!(
+            read_all(y4m(file.as_bytes()).unwrap()),
+            Err(Error::Corrupt { offset: 16, .. })
+        ));
+    }
+}
+
+#[test]
+fn samples_beyond_the_depth_are_corrupt() {
+    let format = Format::new(2, 2, 10);
+    let words: Vec<u8> = [1023u16, 0, 0, 0, 0, 1024].iter().flat_map(|w| w.to_le_bytes()).collect();
+    match read_all(yuv(&words, format)) {
+        Err(Error::Corrupt { offset: 10, what }) => assert!(what.contains("1024"), "{what}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(read_all(yuv(&words, Format::new(2, 2, 11))).is_ok());
+}
+
+#[test]
+fn files_come_whole_or_not_at_all() {
+    let scratch = Scratch::new("whole");
+    let format = Format::new(2, 2, 8);
+    fs::write(&scratch.0, b"old").unwrap();
+    let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
+    writer.write(frame(&format, 0).as_ref()).unwrap();
+    drop(writer);
+    assert_eq!(fs::read(&scratch.0).unwrap(), b"old", "not closed");
+    let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
+    assert_eq!(fs::read(&scratch.0).unwrap(), b"old", "not yet closed");
+    writer.close().unwrap();
+    writer.close().unwrap();
+    assert_eq!(
+        fs::read(&scratch.0).unwrap(),
+        b"YUV4MPEG2 W2 H2 F25:1 Ip A1:1 C420jpeg\n",
+        "no frames"
+    );
+    let name = scratch.0.file_name().unwrap().to_str().unwrap().to_owned();
+    let left = fs::read_dir(scratch.0.parent().unwrap()).unwrap().filter(|entry| {
+        let found = entry.as_ref().unwrap().file_name();
+        found.to_str().is_some_and(|found| found.starts_with(&name) && found != name)
+    });
+    assert_eq!(left.count(), 0, "nothing else is left behind");
+    assert!(matches!(writer.write(frame(&format, 0).as_ref()), Err(Error::InvalidArgument { .. })));
+}
+
+#[test]
+fn frames_must_be_of_the_format() {
+    let scratch = Scratch::new("format");
+    let mut writer = Writer::create_yuv(&scratch.0, Format::new(3, 3, 10)).unwrap();
+    let mut refused = |frame: FrameRef| match writer.write(frame) {
+        Err(Error::InvalidArgument { what }) => assert!(what.starts_with("frame"), "{what}"),
+        other => panic!("{other:?}"),
+    };
+    refused(FrameRef::Bits8([&[0; 9], &[0; 4], &[0; 4]]));
+    refused(FrameRef::Bits16([&[0; 9], &[0; 4], &[0; 3]]));
+    refused(FrameRef::Bits16([&[0; 10], &[0; 4], &[0; 4]]));
+    refused(FrameRef::Bits16([&[0; 9], &[0; 4], &[0, 0, 0, 1024]]));
+    writer.write(FrameRef::Bits16([&[1023; 9], &[0; 4], &[0; 4]])).unwrap();
+}
+
+#[test]
+fn formats_are_checked() {
+    let plain = Format::new(16, 16, 8);
+    for (format, name) in [
+        (Format { width: 0, ..plain }, "width"),
+        (Format { height: 65536, ..plain }, "height"),
+        (Format { bit_depth: 7, ..plain }, "bit_depth"),
+        (Format { bit_depth: 17, ..plain }, "bit_depth"),
+        (Format { frame_rate: (0, 1), ..plain }, "frame_rate"),
+        (Format { sample_aspect: (1, 0), ..plain }, "sample_aspect"),
+    ] {
+        let scratch = Scratch::new("never");
+        for error in [
+            Writer::create_y4m(&scratch.0, format).err(),
+            Reader::from_yuv(Box::new(Cursor::new(vec![])), format).err(),
+        ] {
+            match error {
+                Some(Error::InvalidArgument { what }) => assert!(what.contains(name), "{what}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn missing_files_are_named() {
+    let scratch = Scratch::new("missing");
+    match Reader::open_y4m(&scratch.0).err() {
+        Some(Error::Io(error)) => assert!(error.to_string().contains("missing"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    let inside = scratch.0.join("no-such-folder").join("file");
+    assert!(matches!(Writer::create_y4m(&inside, Format::new(2, 2, 8)).err(), Some(Error::Io(_))));
+}

@@ -1,0 +1,389 @@
+"""The command, in process and as a child where pipes, signals and terminals matter."""
+
+import csv
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ui2c
+from conftest import make_clip
+from ui2c.cli import main
+from ui2c.video import Description, open_sink, open_source
+
+FRAMES = 5
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Five frames of 36x20 as y4m."""
+    path = tmp_path / "clip.y4m"
+    sink = open_sink(path, Description(36, 20))
+    for frame in make_clip(36, 20, FRAMES):
+        sink.write(frame)
+    sink.close()
+    return path
+
+
+@pytest.fixture
+def stream(tmp_path: Path, nano: Any) -> Path:
+    """Eight frames of 16x16 in four units, the third a random-access unit."""
+    path = tmp_path / "eight.ui2c"
+    path.write_bytes(ui2c.Encoder(model=nano, keyint=4).encode(make_clip(16, 16, 8)))
+    return path
+
+
+def run(*arguments: object) -> int:
+    """The exit code of the command in this process."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+
+def child(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ui2c", *map(str, arguments)],
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=options.pop("stderr", subprocess.PIPE),
+        **options,
+    )
+
+
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error, which is an error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("ui2c: error: ")
+    return line
+
+
+def test_there_and_back(
+    clip: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, recon, table, again = (
+        tmp_path / name for name in ("clip.ui2c", "recon.y4m", "clip.csv", "again.y4m")
+    )
+    code = run(
+        *("encode", clip, out, "--qp", 20, "--model", nano_file, "--psnr"),
+        *("--recon", recon, "--csv", table, "--keyint", 2),
+    )
+    assert code == 0
+    summary = capsys.readouterr().err
+    assert f"{FRAMES} frames" in summary
+    size = out.stat().st_size
+    assert f"{size} bytes" in summary
+    assert f"{8 * size / (FRAMES * 36 * 20):.5f} bit/pixel" in summary
+    assert "PSNR Y" in summary and "6:1:1" in summary
+
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert [row["frame"] for row in rows] == list("01234")
+    assert [row["unit"] for row in rows] == list("00112")
+    assert {row["type"] for row in rows} == {"intra"} and {row["qp"] for row in rows} == {"20"}
+    assert sum(int(row["bits"]) for row in rows) < 8 * size
+    assert all(float(row["psnr_y"]) > 0 for row in rows)
+
+    assert run("decode", out, again, "--model", nano_file) == 0
+    assert again.read_bytes() == recon.read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_frames_and_skip(clip: Path, tmp_path: Path, nano: Any, nano_file: Path) -> None:
+    out = tmp_path / "part.ui2c"
+    assert run("encode", clip, out, "--model", nano_file, "--skip", 1, "--frames", 3, "-q") == 0
+    expected = ui2c.Encoder(model=ui2c_model(nano_file)).encode(list(open_source(clip))[1:4])
+    assert out.read_bytes() == expected
+    assert run("encode", clip, out, "--model", nano_file, "--skip", 9, "-q", "-y") == 0
+    assert ui2c.Decoder(model=ui2c_model(nano_file)).decode(out.read_bytes()) == []
+
+
+def ui2c_model(path: Path) -> Any:
+    from ui2c.network.weights import load_model
+
+    return load_model(path)
+
+
+def test_raw_video(tmp_path: Path, nano_file: Path) -> None:
+    raw, out, again = (tmp_path / name for name in ("in.yuv", "out.ui2c", "again.yuv"))
+    frames = make_clip(10, 6, 2, bit_depth=10)
+    sink = open_sink(raw, Description(10, 6, 10))
+    for frame in frames:
+        sink.write(frame)
+    sink.close()
+    options = ("--input-res", "10x6", "--input-depth", 10, "--fps", "30000/1001")
+    assert run("encode", raw, out, *options, "--model", nano_file, "-q") == 0
+    decoder = ui2c.Decoder(model=ui2c_model(nano_file))
+    decoded = decoder.decode(out.read_bytes())
+    assert decoder.header is not None and decoder.header.timebase == (1001, 30000)
+    assert run("decode", out, again, "--model", nano_file, "-q") == 0
+    source = open_source(again, width=10, height=6, bit_depth=10)
+    assert list(source) == decoded
+
+
+def test_containers(city: Path, tmp_path: Path, nano_file: Path) -> None:
+    pytest.importorskip("av")
+    out, again = tmp_path / "city.ui2c", tmp_path / "city.mp4"
+    assert run("encode", city, out, "--frames", 2, "--model", nano_file, "-q") == 0
+    assert run("decode", out, again, "--model", nano_file, "-q") == 0
+    assert open_source(again).description == Description(352, 192, color=(1, 1, 1), frames=2)
+
+
+def test_pipes(clip: Path, tmp_path: Path, nano_file: Path) -> None:
+    out = tmp_path / "clip.ui2c"
+    assert run("encode", clip, out, "--model", nano_file, "-q") == 0
+    with open(clip, "rb") as file:
+        encoder = child("encode", "-", "-", "--model", nano_file, stdin=file)
+        decoder = child("decode", "-", "-", "--model", nano_file, stdin=encoder.stdout)
+        assert encoder.stdout is not None
+        encoder.stdout.close()
+        y4m, _ = decoder.communicate()
+    assert (encoder.wait(), decoder.returncode) == (0, 0)
+    assert encoder.stderr is not None
+    encoder.stderr.close()
+    path = tmp_path / "piped.y4m"
+    path.write_bytes(y4m)
+    model = ui2c_model(nano_file)
+    assert list(open_source(path)) == ui2c.Decoder(model=model).decode(out.read_bytes())
+
+
+def test_y4m_taken_for_raw_is_noticed(clip: Path, nano_file: Path) -> None:
+    with open(clip, "rb") as file:
+        encoder = child(
+            "encode", "-", os.devnull, "--input-res", "36x20", "--model", nano_file, stdin=file
+        )
+        _, error = encoder.communicate()
+    assert encoder.returncode == 1
+    assert b"standard input is y4m and tells its own size" in error
+
+
+def test_a_reader_that_leaves(stream: Path, nano_file: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    decoder = subprocess.run(
+        [sys.executable, "-m", "ui2c", "decode", stream, "-", "--model", nano_file],
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert decoder.returncode == 1
+    assert b"broken pipe" in decoder.stderr
+    assert len(decoder.stderr.splitlines()) == 1
+
+
+def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no device that is always full")
+    assert run("encode", clip, "/dev/full", "--model", nano_file) == 1
+    assert "/dev/full: No space left on device" in one_error(capsys)
+
+
+def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path) -> None:
+    out = tmp_path / "out.ui2c"
+    read, write = os.pipe()
+    encoder = child("encode", "-", out, "--model", nano_file, stdin=read)
+    os.close(read)
+    with open(write, "wb", buffering=0) as pipe:
+        pipe.write(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
+        # The output begins once all is set up, so that the signal finds the coding loop.
+        frame = b"FRAME\n" + bytes(16 * 16 * 3 // 2)
+        for _ in range(2):
+            pipe.write(frame)
+        while not list(tmp_path.glob(".out.ui2c.*.part")):
+            assert encoder.poll() is None, encoder.communicate()[1]
+            time.sleep(0.05)
+        while not any(part.stat().st_size for part in tmp_path.glob(".out.ui2c.*.part")):
+            pipe.write(frame * 2)
+            assert encoder.poll() is None, encoder.communicate()[1]
+            time.sleep(0.05)
+        encoder.send_signal(signal.SIGINT)
+        pipe.write(frame * 2)
+        _, error = encoder.communicate()
+    assert encoder.returncode == 130
+    assert b"interrupted after" in error
+    assert len(ui2c.Decoder(model=ui2c_model(nano_file)).decode(out.read_bytes())) >= 2
+
+
+def test_progress_on_a_terminal(tmp_path: Path, nano_file: Path, city: Path) -> None:
+    main_end, child_end = pty.openpty()
+    out = tmp_path / "city.ui2c"
+    encoder = child("encode", city, out, "--model", nano_file, stderr=child_end)
+    os.close(child_end)
+    seen = b""
+    try:
+        while data := os.read(main_end, 4096):
+            seen += data
+    except OSError:
+        pass
+    os.close(main_end)
+    encoder.communicate()
+    assert encoder.returncode == 0
+    assert b"\rframe " in seen and b"/24" in seen and b"ETA" in seen and b"kbit/s" in seen
+    assert b"24 frames in" in seen
+
+
+def test_existing_files_are_kept(
+    clip: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.ui2c"
+    out.write_bytes(b"old")
+    assert run("encode", clip, out, "--model", nano_file) == 1
+    assert f"{out}: exists already, -y overwrites it" in one_error(capsys)
+    assert out.read_bytes() == b"old"
+    assert run("encode", clip, out, "--model", nano_file, "-y", "-q") == 0
+    again = tmp_path / "again.y4m"
+    again.write_bytes(b"old")
+    assert run("decode", out, again, "--model", nano_file) == 1
+    assert "exists already" in one_error(capsys)
+    assert again.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("encode", "missing.y4m", "out.ui2c"), "missing.y4m: No such file or directory"),
+        (("decode", "missing.ui2c", "out.y4m"), "missing.ui2c: No such file or directory"),
+        (("info", "missing.ui2c"), "missing.ui2c: No such file or directory"),
+        (("encode", "{clip}", "nowhere/out.ui2c"), "nowhere/out.ui2c: its directory does not"),
+        (("encode", "{clip}", "out.ui2c", "--model", "enormous"), "enormous"),
+        (("decode", "{clip}", "out.y4m"), "not a ui2c stream"),
+        (("info", "{clip}"), "not a ui2c stream"),
+    ],
+)
+def test_errors_of_data_and_files(
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*(argument.format(clip=clip) for argument in arguments)) == 1
+    assert message in one_error(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.y4m"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("encode", "a.y4m"), "required: OUT"),
+        (("encode", "a.y4m", "b.ui2c", "--qp", "64"), "--qp: must be 0 to 63, not 64"),
+        (("encode", "a.y4m", "b.ui2c", "--qp", "x"), "invalid integer value"),
+        (("encode", "a.yuv", "b.ui2c", "--input-res", "12"), "must be WIDTHxHEIGHT"),
+        (("encode", "a.yuv", "b.ui2c", "--fps", "0"), "must be a rate"),
+        (("encode", "a.y4m", "a.y4m"), "a.y4m cannot be the input and an output at once"),
+        (("encode", "a.y4m", "b", "--recon", "b"), "b cannot be another output and an output"),
+        (("encode", "raw.yuv", "b.ui2c"), "width and height are needed"),
+        (("encode", "raw.yuv", "b", "--input-res", "2x2", "--device", "x"), "device must be"),
+        (("encode", "raw.yuv", "b", "--input-res", "2x2", "--recon", "c.gif"), "must end in"),
+        (("decode", "a.ui2c", "out.gif"), "the output must end in .y4m"),
+        (("decode", "a.ui2c", "out.y4m", "--device", "abacus"), "device must be"),
+        (("info",), "either a FILE or --model"),
+        (("sing",), "invalid choice"),
+        ((), "usage"),
+    ],
+)
+def test_wrong_usage(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw.yuv").write_bytes(bytes(6))
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and message in captured.err
+    assert [path.name for path in tmp_path.iterdir()] == ["raw.yuv"]
+
+
+def test_damage(
+    stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(stream.read_bytes())
+    data[len(data) // 3] ^= 1
+    stream.write_bytes(data)
+    out = tmp_path / "out.y4m"
+    assert run("decode", stream, out, "--model", nano_file) == 1
+    assert "corrupt data at byte" in one_error(capsys)
+    assert not out.exists()
+    assert run("decode", stream, out, "--model", nano_file, "--keep-going") == 1
+    assert "lost to damage: frames " in capsys.readouterr().err
+    assert 0 < len(list(open_source(out))) < 8
+    assert run("info", stream) == 1
+    captured = capsys.readouterr()
+    assert "16x16" in captured.out and "corrupt data" in captured.err
+
+
+def test_verbose_shows_where(
+    tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.ui2c"
+    bad.write_bytes(b"nothing")
+    assert run("decode", bad, tmp_path / "out.y4m", "--model", nano_file, "-v") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_quiet_says_nothing(
+    clip: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.ui2c"
+    assert run("encode", clip, out, "--model", nano_file, "--psnr", "-q") == 0
+    assert run("decode", out, tmp_path / "out.y4m", "--model", nano_file, "-q") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_info(stream: Path, capsys: pytest.CaptureFixture[str], nano: Any) -> None:
+    assert run("info", stream) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["size"] == "16x16, 4:2:0, 8 bits"
+    assert lines["frames"] == "8 in 4 units"
+    assert lines["bytes"] == str(stream.stat().st_size)
+    assert lines["model"] == f"id       {nano.model_id.hex()}"
+    assert lines["intra"].startswith("units    2, ")
+    assert lines["inter"].startswith("units    2, ")
+    assert lines["qp"] == "32"
+    assert "kbit/s" in lines["rate"]
+    assert run("info", stream, "--units") == 0
+    out = capsys.readouterr().out
+    for kind, count in (("sequence", 1), ("intra", 2), ("inter", 2), ("end", 1), ("index", 1)):
+        assert sum(f" {kind} " in line and " bytes" in line for line in out.splitlines()) == count
+
+
+def test_info_does_without_torch(stream: Path) -> None:
+    code = (
+        "import sys; from ui2c.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "info", stream], capture_output=True, text=True
+    )
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_info_of_a_model(nano_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "--model", nano_file) == 0
+    out = capsys.readouterr().out
+    assert "frames_per_unit 2" in " ".join(out.split())
+    assert "kMAC/pixel" in out and "total" in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"ui2c {ui2c.__version__}\n"
+    assert run("--version", "-v") == 0
+    assert "torch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "data"])
+def test_other_commands_are_handed_on(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert "usage" in capsys.readouterr().out

@@ -1,0 +1,167 @@
+"""The networks: shapes, variants, counts, model files."""
+
+import numpy as np
+import pytest
+import torch
+import ui2c
+from ui2c.network.blocks import (
+    Bank,
+    DepthConvBlock,
+    activate,
+    interpolation_matrix,
+    shuffle,
+    unshuffle,
+)
+from ui2c.network.codec import Codec
+from ui2c.network.complexity import table
+from ui2c.network.config import CodecConfig, config_for, distortion_weight
+from ui2c.network.packing import pack, unpack
+from ui2c.network.prior import SCALES, checkerboard, scale_of
+from ui2c.network.tables import TOTAL, gaussian_tables
+from ui2c.network.weights import load_model, random_model, save_model
+
+SIZES = ("nano", "tiny", "small", "medium", "paper")
+
+
+def test_block_follows_its_formula() -> None:
+    torch.manual_seed(0)
+    block = DepthConvBlock(32, 32)
+    x = torch.randn(2, 5, 7, 32)
+    h = activate(block.spatial_in(x)).permute(0, 3, 1, 2)
+    h = torch.nn.functional.conv2d(
+        h, block.spatial.weight, block.spatial.bias, padding=1, groups=32
+    ).permute(0, 2, 3, 1)
+    x1 = x + block.spatial_out(h)
+    first, second = activate(block.mix_in(x1)).chunk(2, dim=-1)
+    expected = x1 + block.mix_out(first + second)
+    assert torch.allclose(block(x), expected, atol=1e-5)
+
+
+def test_activation_is_the_hard_wsilu() -> None:
+    x = torch.linspace(-2, 2, 401)
+    assert torch.allclose(activate(x), x * (x + 0.5).clamp(0, 1), atol=1e-6)
+
+
+def test_shuffle_undoes_unshuffle() -> None:
+    x = torch.randn(2, 8, 12, 6)
+    assert torch.equal(shuffle(unshuffle(x, 4), 4), x)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 16])
+def test_packing_is_exact(depth: int) -> None:
+    generator = torch.Generator().manual_seed(depth)
+    planes = [
+        torch.randint(0, 1 << depth, (2, h, w), generator=generator, dtype=torch.int32)
+        for h, w in ((32, 48), (16, 24), (16, 24))
+    ]
+    packed = pack(planes, depth)
+    assert packed.shape == (2, 4, 6, 96)
+    assert float(packed.abs().max()) <= 0.5
+    for plane, back in zip(planes, unpack(packed, depth), strict=True):
+        assert torch.equal(plane, back)
+
+
+def test_rows_between_knots_are_interpolated_and_survive_expansion() -> None:
+    assert torch.allclose(interpolation_matrix().sum(1), torch.ones(64))
+    bank = Bank(torch.randn(9, 4))
+    rows = torch.arange(64)
+    before = bank(rows)
+    bank.expand()
+    assert torch.equal(bank(rows), before)
+    bank.contract()
+    assert torch.allclose(bank(rows), before, atol=1e-6)
+
+
+def test_checkerboard_has_opposite_phases_and_halves() -> None:
+    mask = checkerboard(4, 6, 8, torch.device("cpu"))
+    assert torch.equal(mask[..., 0], 1 - mask[..., 7])
+    assert mask.sum() == mask.numel() / 2
+    assert mask[0, 0, 0] == 1
+
+
+def test_tables_are_valid_and_fit_their_gaussians() -> None:
+    frequencies, lengths = gaussian_tables()
+    assert len(lengths) == SCALES and lengths.sum() == len(frequencies)
+    start = 0
+    for i, length in enumerate(lengths.tolist()):
+        part = frequencies[start : start + length].astype(float)
+        start += length
+        assert part.sum() == TOTAL and part.min() >= 1 and length % 2 == 0
+        m = (length - 2) // 2
+        assert (
+            np.array_equal(part[:m], part[m + 1 : -1][::-1])
+            or abs(part[:m] - part[m + 1 : -1][::-1]).max() <= 1
+        )
+        # Coding what the Gaussian yields costs at most 0.5 % or a thousandth of a bit extra.
+        scale = float(scale_of(torch.tensor(float(i))))
+        x = np.arange(-m, m + 1)
+        edges = torch.distributions.Normal(0.0, scale).cdf(
+            torch.tensor(np.append(x - 0.5, m + 0.5))
+        )
+        p = np.diff(edges.double().numpy())
+        ideal = -(p * np.log2(np.maximum(p, 1e-12))).sum()
+        coded = -(p * np.log2(part[:-1] / TOTAL)).sum()
+        assert coded <= ideal * 1.005 + 1e-3
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_counted(name: str) -> None:
+    config = config_for(name)
+    rows = table(config)
+    with torch.device("meta"):
+        codec = Codec(config)
+    assert sum(row.params for row in rows) == sum(p.numel() for p in codec.parameters())
+    if name == "small":
+        encoder = sum(row.macs_per_pixel for row in rows if row.in_encoder)
+        decoder = sum(row.macs_per_pixel for row in rows if row.in_decoder)
+        assert 20e3 < encoder < 25e3 and 16e3 < decoder < 20e3
+
+
+def test_unknown_sizes_and_odd_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="huge"):
+        config_for("huge")
+    with pytest.raises(ValueError, match="double"):
+        config_for("nano-double")
+    with pytest.raises(ValueError, match="trunk"):
+        CodecConfig("odd", 33, 16, 16, 32, 32)
+
+
+def test_lambda_is_log_spaced() -> None:
+    ratios = [distortion_weight(r + 1) / distortion_weight(r) for r in range(63)]
+    assert max(ratios) - min(ratios) < 1e-9 and distortion_weight(63) == pytest.approx(8000)
+
+
+def test_model_file_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    codec = Codec(config_for("nano"))
+    path = tmp_path / "nano.safetensors"
+    save_model(codec, path, {"steps": 3})
+    model = load_model(path)
+    assert model.config == codec.config and model.card == {"steps": 3}
+    again = load_model(path)
+    assert again.model_id == model.model_id
+    # A second save of what was loaded changes nothing: what is shipped is what was validated.
+    save_model(model.codec, tmp_path / "again.safetensors", {"other": "card"})
+    assert load_model(tmp_path / "again.safetensors").model_id == model.model_id
+    trained = model.trainable()
+    assert {name for name, _ in trained.named_parameters()} == {
+        name for name, _ in codec.named_parameters()
+    }
+    assert all(
+        a.shape == b.shape for a, b in zip(trained.parameters(), codec.parameters(), strict=True)
+    )
+
+
+def test_damaged_model_files_are_typed_errors(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "nano.safetensors"
+    save_model(Codec(config_for("nano")), path)
+    whole = path.read_bytes()
+    for size in (0, 7, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ui2c.CorruptError):
+            load_model(path)
+    with pytest.raises(FileNotFoundError, match="no-such-model"):
+        load_model("no-such-model")
+
+
+def test_random_models_differ_by_seed() -> None:
+    assert random_model("nano", 1).model_id != random_model("nano", 2).model_id

@@ -1,0 +1,137 @@
+"""One unit at a time: what the encoder reconstructs is what the decoder shows."""
+
+import numpy as np
+import pytest
+import torch
+import ui2c
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ui2c.network.weights import Model, random_model
+from ui2c.pair import CodedUnit, PairCoder, Planes
+
+
+def moving_frames(count: int, width: int, height: int, depth: int, seed: int) -> list[Planes]:
+    """A smooth texture that pans by a few samples a frame."""
+    rng = np.random.default_rng(seed)
+    phase = rng.uniform(0, 6, 4)
+    frames = []
+    for t in range(count):
+        planes = []
+        for scale in (1, 2, 2):
+            y, x = np.mgrid[: -(-height // scale), : -(-width // scale)] * scale
+            x = x + 3 * t
+            value = np.sin(x / 5 + phase[0]) + np.sin(y / 7 + phase[1]) + np.sin((x + y) / 11)
+            top = (1 << depth) - 1
+            planes.append(((value / 6 + 0.5) * top).astype(np.uint8 if depth == 8 else np.uint16))
+        frames.append(tuple(planes))
+    return frames
+
+
+def code(
+    model: Model, frames: list[Planes], qp: int, depth: int
+) -> tuple[list[CodedUnit], list[Planes]]:
+    height, width = frames[0][0].shape
+    coder = PairCoder(model, width=width, height=height, bit_depth=depth)
+    per_unit = model.config.frames_per_unit
+    units, shown = [], []
+    for i in range(0, len(frames), per_unit):
+        part = frames[i : i + per_unit]
+        units.append(coder.encode(part, qp=qp, cycle=i // per_unit % 4, intra=i == 0))
+        shown += coder.decoded[: len(part)]
+    return units, shown
+
+
+def decode(
+    model: Model, units: list[CodedUnit], width: int, height: int, depth: int
+) -> list[Planes]:
+    coder = PairCoder(model, width=width, height=height, bit_depth=depth)
+    shown = []
+    for unit in units:
+        shown += coder.decode(
+            unit.stream,
+            qp=unit.qp,
+            cycle=unit.cycle,
+            intra=unit.intra,
+            motion_step=unit.motion_step,
+            log2_lanes=unit.log2_lanes,
+        )
+        assert coder.feature_hash == unit.feature_hash
+    return shown
+
+
+def equal(a: Planes, b: Planes) -> bool:
+    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    name=st.sampled_from(["nano", "nano-single", "nano-implicit", "nano-single-implicit"]),
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    count=st.integers(1, 5),
+    qp=st.integers(0, 63),
+    depth=st.sampled_from([8, 10]),
+    seed=st.integers(0, 1000),
+)
+def test_decoder_shows_what_the_encoder_reconstructs(
+    name: str, width: int, height: int, count: int, qp: int, depth: int, seed: int
+) -> None:
+    model = random_model(name, seed)
+    frames = moving_frames(count, width, height, depth, seed)
+    units, shown = code(model, frames, qp, depth)
+    decoded = decode(model, units, width, height, depth)
+    assert all(equal(a, b) for a, b in zip(shown, decoded, strict=False))
+    assert shown[0][0].shape == (height, width)
+    assert shown[0][1].shape == (-(-height // 2), -(-width // 2))
+
+
+@pytest.mark.parametrize("size", [(48, 80), (70, 33), (144, 176)])
+def test_threads_change_nothing(size: tuple[int, int]) -> None:
+    model = random_model("nano", 5)
+    frames = moving_frames(4, size[1], size[0], 8, 1)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(code(model, frames, 20, 8))
+    finally:
+        torch.set_num_threads(before)
+    assert [u.stream for u in results[0][0]] == [u.stream for u in results[1][0]]
+    assert all(equal(a, b) for a, b in zip(results[0][1], results[1][1], strict=True))
+
+
+def test_real_bits_match_the_estimate() -> None:
+    model = random_model("nano", 3)
+    units, _ = code(model, moving_frames(6, 176, 144, 8, 2), 4, 8)
+    real = sum(len(u.stream) for u in units) * 8
+    estimate = sum(u.estimated_bits for u in units)
+    assert real == pytest.approx(estimate, rel=0.02, abs=200)
+
+
+def test_a_panning_texture_gets_a_motion_field() -> None:
+    rng = np.random.default_rng(0)
+    wide = np.repeat(np.repeat(rng.integers(40, 216, (24, 40), np.uint8), 4, 0), 4, 1)
+    frames = [
+        (wide[:96, 6 * t : 6 * t + 96].copy(), wide[:48, :48].copy(), wide[48:, :48].copy())
+        for t in range(4)
+    ]
+    model = random_model("nano", 1)
+    coder = PairCoder(model, width=96, height=96)
+    coder.encode(frames[:2], qp=20, cycle=0, intra=True)
+    coder._reference = frames[1]
+    unit = coder.encode(frames[2:], qp=20, cycle=1, intra=False)
+    assert unit.motion_step in (16, 32, 64) and unit.motion_bits > 0
+
+
+def test_streams_that_do_not_fit_are_typed_errors() -> None:
+    model = random_model("nano", 1)
+    units, _ = code(model, moving_frames(4, 32, 32, 8, 0), 20, 8)
+    fresh = PairCoder(model, width=32, height=32)
+    with pytest.raises(ui2c.CorruptError, match="intra"):
+        fresh.decode(units[1].stream, qp=20, cycle=1, intra=False)
+    with pytest.raises(ui2c.CorruptError, match="motion"):
+        fresh.decode(units[0].stream, qp=20, cycle=0, intra=True, motion_step=16)
+    for stream in (b"", b"\x00" * 5, units[0].stream[:-1], units[0].stream + b"\x00"):
+        with pytest.raises(ui2c.Error):
+            PairCoder(model, width=32, height=32).decode(stream, qp=20, cycle=0, intra=True)

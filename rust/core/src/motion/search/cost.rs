@@ -85,5 +85,9 @@ fn median(a: i16, b: i16, c: i16) -> i16 {
 pub fn par(name: &'static str, default: f32) -> f32 {
     use std::cell::RefCell;
     thread_local!(static P: RefCell<std::collections::HashMap<&'static str, f32>> = Default::default());
-    P.with(|p| *p.borrow_mut().entry(name).or_insert_with(|| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)))
+    P.with(|p| {
+        *p.borrow_mut().entry(name).or_insert_with(|| {
+            std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+        })
+    })
 }

@@ -110,6 +110,8 @@ class Unit:
     """Where it begins in the stream, bytes."""
     size: int
     """Bytes it takes, framing and checksum included."""
+    frame: int | None
+    """Intra and inter units: number of the first shown frame in the sequence, from 0."""
     header: SequenceHeader | None
     qp: int | None
     cycle: int | None

@@ -320,8 +320,8 @@ class _Stream:
         """Notes what is missing before the frame of that number."""
         if frame == self.next_frame:
             return
-        if self.first_damage is None or frame < self.next_frame:
-            raise CorruptError(f"frame {frame} where frame {self.next_frame} should follow")
+        if frame < self.next_frame or self.options.on_error == "raise":
+            raise CorruptError(f"frame {frame} where frame {self.next_frame} must follow")
         assert self.header is not None
         self.lost.append((self.next_frame, frame - 1))
         self.last_pts = (self.last_pts or 0) + (frame - self.next_frame) * self.header.frame_ticks

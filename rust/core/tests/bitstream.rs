@@ -157,6 +157,12 @@ proptest! {
             offset += unit.size;
         }
         prop_assert_eq!(offset, bytes.len() as u64);
+        let mut frame = 0;
+        for unit in &units {
+            let is_pair = matches!(unit.content, Content::Pair(_));
+            prop_assert_eq!(unit.frame, is_pair.then_some(frame));
+            frame += shown(unit);
+        }
         let read: Vec<Content> = units.into_iter().map(|unit| unit.content).collect();
         prop_assert_eq!(&read, &contents);
 
@@ -178,11 +184,14 @@ proptest! {
             parser.close();
             let first = parser.next_unit().unwrap().unwrap();
             prop_assert_eq!(first.offset, entry.offset);
+            let mut known = first.frame;
             let mut frames = shown(&first);
             while let Some(unit) = parser.next_unit().unwrap() {
                 frames += shown(&unit);
+                known = known.or(unit.frame);
                 if let Content::End(end) = unit.content {
                     prop_assert_eq!(end.frames - frames, entry.frame);
+                    prop_assert_eq!(known, Some(entry.frame));
                 }
             }
         }

@@ -172,9 +172,9 @@ fn unknown_units_are_skipped_or_refused() {
         is_unsupported(&stream(&[unit(kind, &header_payload())]), "flags");
     }
     for kind in [2 | 64, 3 | 64, 4 | 16, 4 | 32, 0x86 | 8] {
-        let intra = [&SYNC[..], &unit(2, &[20, 0])].concat();
+        let intra = [&SYNC[..], &unit(2, &[20, 0, 0])].concat();
         let sync = if kind & 7 == 2 { SYNC.to_vec() } else { vec![] };
-        let units = [head.clone(), intra, sync, unit(kind, &[20, 32, 0, 0, 0, 0, 0, 0])];
+        let units = [head.clone(), intra, sync, unit(kind, &[20, 32, 2, 0, 0, 0, 0, 0])];
         is_unsupported(&stream(&units), "flags");
     }
 }
@@ -185,12 +185,13 @@ fn payloads_must_be_possible() {
     let intra = |payload: &[u8]| [&SYNC[..], &unit(2, payload)].concat();
     let refused = |last: Vec<u8>, what: &str| is_corrupt(&stream(&[head.clone(), last]), what);
     refused(intra(&[20]), "shorter");
-    refused(intra(&[20 | 64, 0]), "motion");
-    refused(intra(&[20, 7 << 2]), "lanes");
-    refused([&SYNC[..], &unit(2 | 8, &[20, 0, 1, 2, 3])].concat(), "shorter");
-    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 1])].concat(), "shorter");
-    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0x80, 0, 1])].concat(), "longer than");
-    let past_32_bits = [20, 0, 0x80, 0x80, 0x80, 0x80, 0x10, 1];
+    refused(intra(&[20, 0]), "shorter");
+    refused(intra(&[20 | 64, 0, 0]), "motion");
+    refused(intra(&[20, 7 << 2, 0]), "lanes");
+    refused([&SYNC[..], &unit(2 | 8, &[20, 0, 0, 1, 2, 3])].concat(), "shorter");
+    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0, 1])].concat(), "shorter");
+    refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0, 0x80, 0, 1])].concat(), "longer than");
+    let past_32_bits = [20, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x10, 1];
     refused([&SYNC[..], &unit(2 | 32, &past_32_bits)].concat(), "out of range");
     refused(unit(4, &[0]), "shorter");
     refused(unit(4, &[0, 0, 0]), "too many");
@@ -207,8 +208,8 @@ fn hidden_frames_and_timing_must_fit_the_header() {
     let single = SequenceHeader { frames_per_unit: 1, frame_ticks: 0, ..header() };
     let start = Writer::new(single).unwrap().start().unwrap();
     let with = |kind, payload: &[u8]| [&start[..], &SYNC, &unit(kind, payload)].concat();
-    is_corrupt(&with(2 | 16 | 32, &[20, 0, 0]), "shows no frame");
-    is_corrupt(&with(2, &[20, 0]), "timing");
+    is_corrupt(&with(2 | 16 | 32, &[20, 0, 0, 0]), "shows no frame");
+    is_corrupt(&with(2, &[20, 0, 0]), "timing");
 }
 
 #[test]
@@ -448,4 +449,19 @@ fn long_sequences_of_any_rhythm_are_read() {
     }
     bytes.extend(writer.end(None).unwrap());
     parse(&bytes).1.unwrap();
+}
+
+#[test]
+fn random_access_units_tell_how_many_frames_are_lost() {
+    let pieces = pieces();
+    // Two of the first four units: the second random-access unit still knows its frame.
+    let lossy = [&pieces[..4], &pieces[6..]].concat().concat();
+    let (units, result) = parse(&lossy);
+    let frames: Vec<u64> = units.iter().filter_map(|unit| unit.frame).collect();
+    assert_eq!(frames, [0, 2, 8, 10, 12, 14]);
+    assert!(matches!(result, Err(Error::Corrupt { .. })), "the end unit counts all units");
+    // One that comes again or too early is refused.
+    let doubled = [&pieces[..], &pieces[2..]].concat();
+    let without_end = [&doubled[..10], &doubled[11..]].concat().concat();
+    is_corrupt(&without_end, "lost or swapped");
 }

@@ -170,6 +170,7 @@ struct Unit {
     kind: &'static str,
     offset: u64,
     size: u64,
+    frame: Option<u64>,
     header: Option<Py<SequenceHeader>>,
     qp: Option<u8>,
     cycle: Option<u8>,
@@ -186,7 +187,8 @@ struct Unit {
 
 impl Unit {
     fn new(py: Python<'_>, unit: bitstream::Unit) -> PyResult<Self> {
-        let common = Self { offset: unit.offset, size: unit.size, ..Self::default() };
+        let common =
+            Self { offset: unit.offset, size: unit.size, frame: unit.frame, ..Self::default() };
         Ok(match unit.content {
             Content::Sequence(header) => Self {
                 kind: "sequence",

@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::header::check_major;
 use super::sequence::Sequence;
-use super::unit::Unit;
+use super::unit::{Content, Unit};
 use super::{Limits, MAGIC, SYNC, VERSION};
 use crate::{Error, Result};
 
@@ -194,7 +194,16 @@ impl Parser {
             self.wasted += size;
             self.wasted_at = Some(offset);
         }
-        let unit = Unit { offset: self.offset, size: size + sync_size as u64, content: content? };
+        let content = content?;
+        let unit = Unit {
+            offset: self.offset,
+            size: size + sync_size as u64,
+            frame: match &content {
+                Content::Pair(pair) => Some(sequence.frames() - u64::from(pair.shown)),
+                _ => None,
+            },
+            content,
+        };
         Ok(Some((unit, sequence)))
     }
 

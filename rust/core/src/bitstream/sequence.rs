@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(super) struct Sequence {
     place: Place,
     header: Option<SequenceHeader>,
-    /// Frames shown and pairs so far.
+    /// Frames, shown or lost, and pairs so far.
     frames: u64,
     units: u64,
     /// The number that the next inter unit must have.
@@ -63,6 +63,11 @@ impl Sequence {
 
     pub(super) fn header(&self) -> Option<&SequenceHeader> {
         self.header.as_ref()
+    }
+
+    /// Frames of the sequence up to here.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Whether the end unit has been read.
@@ -144,13 +149,17 @@ impl Sequence {
         };
         let header = self.header.as_ref().filter(|_| fits);
         let header = header.ok_or_else(|| misplaced(frame, frame.kind()))?;
-        let (pair, number) = Pair::parse(frame, header)?;
-        // What is lost before a random-access unit does not keep anyone from going on there; the
-        // end unit tells.
-        if !pair.intra && number != self.number {
+        let (pair, number, first_frame) = Pair::parse(frame, header)?;
+        // What is lost before a random-access unit does not keep anyone from going on there; its
+        // frame number tells, and so does the end unit.
+        let in_place = match first_frame {
+            Some(frame) => frame >= self.frames,
+            None => number == self.number,
+        };
+        if !in_place {
             return Err(Error::corrupt(frame.offset, "units before this one are lost or swapped"));
         }
-        let frames = self.frames + u64::from(pair.shown);
+        let frames = first_frame.unwrap_or(self.frames).saturating_add(pair.shown.into());
         if frames > limits.max_frames {
             return Err(Error::Limit {
                 what: format!("more than the {} frames that are wanted", limits.max_frames),

@@ -20,6 +20,8 @@ pub struct Unit {
     pub offset: u64,
     /// Bytes it takes, sync word, framing and checksum included.
     pub size: u64,
+    /// Of a pair: number of its first shown frame, counting the frames of the sequence from 0.
+    pub frame: Option<u64>,
     pub content: Content,
 }
 
@@ -126,12 +128,16 @@ impl Pair {
             | flag(self.ticks.is_some(), HAS_TIMING)
     }
 
-    /// `number` is the count of pairs before this one modulo 8. The values have been checked.
-    pub(super) fn payload(&self, number: u8) -> Vec<u8> {
+    /// `number` is the count of pairs before this one modulo 8, `frame` that of shown frames,
+    /// which random-access units tell. The values have been checked.
+    pub(super) fn payload(&self, number: u8, frame: u64) -> Vec<u8> {
         let grid = MOTION_STEPS.iter().position(|&step| step == self.motion_step).unwrap_or(0);
         let mut bytes = Vec::with_capacity(self.stream.len() + 16);
         bytes.push(self.qp | (grid as u8) << 6);
         bytes.push(self.cycle | self.log2_lanes << 2 | number << 5);
+        if self.intra {
+            put_varint(&mut bytes, frame);
+        }
         if let Some(hash) = self.feature_hash {
             bytes.extend(hash.to_le_bytes());
         }
@@ -142,13 +148,14 @@ impl Pair {
         bytes
     }
 
-    /// The pair and its number.
-    pub(super) fn parse(frame: &Frame, header: &SequenceHeader) -> Result<(Self, u8)> {
+    /// The pair, its number, and that of its first frame if it is a random-access unit.
+    pub(super) fn parse(frame: &Frame, header: &SequenceHeader) -> Result<(Self, u8, Option<u64>)> {
         let intra = frame.kind() == INTRA;
         let flags = frame.flags();
         reject_flags(frame, HAS_HASH | LAST_HIDDEN | HAS_TIMING)?;
         let mut fields = Fields::new(frame.payload(), frame.payload_offset());
         let [first, second] = fields.bytes()?;
+        let first_frame = intra.then(|| fields.varint()).transpose()?;
         let (grid, log2_lanes) = (first >> 6, second >> 2 & 7);
         let corrupt = |what: String| Err(Error::corrupt(frame.offset, what));
         if intra && grid != 0 {
@@ -178,7 +185,7 @@ impl Pair {
                 .transpose()?,
             stream: fields.take_rest().to_vec(),
         };
-        Ok((pair, second >> 5 & (NUMBER_MODULUS - 1)))
+        Ok((pair, second >> 5 & (NUMBER_MODULUS - 1), first_frame))
     }
 }
 

@@ -85,7 +85,8 @@ impl Writer {
             put_unit(&mut bytes, SEQUENCE, &self.header.payload())?;
         }
         let kind = if pair.intra { INTRA } else { INTER };
-        put_unit(&mut bytes, kind | pair.flags(&self.header), &pair.payload(number))?;
+        let payload = pair.payload(number, self.frames);
+        put_unit(&mut bytes, kind | pair.flags(&self.header), &payload)?;
         if pair.intra {
             self.index.push(Entry { offset: self.size, frame: self.frames });
         }

@@ -238,12 +238,14 @@ mod tests {
     }
 
     fn fields() -> impl Strategy<Value = (usize, usize, Vec<Vector>)> {
-        (1..=2usize, 0..6usize, 1..7usize, 0..3u32).prop_flat_map(|(frames, rows, columns, size)| {
-            let reach = [2i16, 60, MAX_COMPONENT][size as usize];
-            let vector = [-reach..=reach, -reach..=reach];
-            let vectors = prop::collection::vec(vector, frames * rows * columns);
-            (Just(frames), Just(columns), vectors)
-        })
+        (1..=2usize, 0..6usize, 1..7usize, 0..3u32).prop_flat_map(
+            |(frames, rows, columns, size)| {
+                let reach = [2i16, 60, MAX_COMPONENT][size as usize];
+                let vector = [-reach..=reach, -reach..=reach];
+                let vectors = prop::collection::vec(vector, frames * rows * columns);
+                (Just(frames), Just(columns), vectors)
+            },
+        )
     }
 
     proptest! {

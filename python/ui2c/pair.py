@@ -181,7 +181,7 @@ class PairCoder:
 
     def _hyper_index(self, qp: int, intra: bool, shape: Sequence[int]) -> NDArray[np.uint8]:
         channels = self.model.hyper_index[int(intra), 63 - qp]
-        return np.ascontiguousarray(np.broadcast_to(channels, tuple(shape)).reshape(-1))
+        return np.broadcast_to(channels, tuple(shape)).flatten()
 
     def _context(self, intra: bool, prediction: Tensor | None, rows: Tensor) -> Context:
         codec = self.model.codec

@@ -64,6 +64,10 @@ pub fn decode(
     let cells = rows * columns;
     let mut vectors: Vec<Vector> = Vec::with_capacity(frames * cells);
     decoder.begin_segment();
+    if cells == 0 {
+        // Nothing was written, not even the modes.
+        return Ok(vectors);
+    }
     for index in 0..frames {
         let mode = if index == 0 { 0 } else { decoder.get_bits(MODE_BITS)? };
         if mode >= MODES {

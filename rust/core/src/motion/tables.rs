@@ -161,8 +161,9 @@ pub(super) fn bits(table: u8, residual: i32) -> f64 {
     match half.get(residual.unsigned_abs() as usize + 1) {
         Some(&frequency) => cost(frequency),
         None => {
+            // The escape codes `beyond` - 1: a prefix, a one, as many bits again, and the sign.
             let beyond = residual.unsigned_abs() as usize + 2 - half.len();
-            cost(half[0]) + 2.0 * f64::from((beyond as f64 + 1.0).log2().floor() as u32) + 2.0
+            cost(half[0]) + f64::from(2 * beyond.ilog2() + 2)
         }
     }
 }
@@ -170,6 +171,7 @@ pub(super) fn bits(table: u8, residual: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rans::Encoder;
 
     #[test]
     fn every_table_sums_to_4096() {
@@ -178,5 +180,24 @@ mod tests {
             assert_eq!(sum - u32::from(half[0]) - u32::from(half[1]), 4096);
         }
         assert_eq!(TABLES.len(), 32);
+    }
+
+    #[test]
+    fn the_price_of_an_escape_is_what_the_coder_writes() {
+        for (table, half) in HALVES.iter().enumerate() {
+            let largest = half.len() as i32 - 2;
+            for beyond in [1, 2, 3, 4, 7, 8, 300] {
+                let mut encoder = Encoder::new();
+                // Enough of them that the states and the last word do not matter.
+                const COUNT: usize = 1000;
+                for _ in 0..COUNT {
+                    encoder.put(&TABLES, table as u8, largest + beyond).unwrap();
+                }
+                let (_, stream) = encoder.finish(Some(0)).unwrap();
+                let written = 8.0 * stream.len() as f64 / COUNT as f64;
+                let price = bits(table as u8, largest + beyond);
+                assert!((written - price).abs() < 0.1, "{table} {beyond}: {written}, {price}");
+            }
+        }
     }
 }

@@ -125,7 +125,7 @@ impl Tables {
 
     fn add(&mut self, frequencies: &[u16]) -> Result<()> {
         let t = self.shapes.len();
-        if !(2..=MAX_LENGTH).contains(&frequencies.len()) || frequencies.len() % 2 != 0 {
+        if !(2..=MAX_LENGTH).contains(&frequencies.len()) || !frequencies.len().is_multiple_of(2) {
             return Err(Error::invalid(format!(
                 "lengths: table {t} has {} entries, want an even number of 2 to {MAX_LENGTH}",
                 frequencies.len()

@@ -91,7 +91,8 @@ impl Grid {
     fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
         let near = |i: usize, count: usize| {
             let own = (i / 2).min(count - 1);
-            let other = if i % 2 == 0 { own.saturating_sub(1) } else { (own + 1).min(count - 1) };
+            let other =
+                if i.is_multiple_of(2) { own.saturating_sub(1) } else { (own + 1).min(count - 1) };
             [own, other]
         };
         let (rows, columns) = (near(row, self.rows), near(column, self.columns));

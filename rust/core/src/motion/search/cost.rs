@@ -2,6 +2,9 @@
 
 use crate::motion::Vector;
 
+/// A transform gathers a residual in about one coefficient of so many.
+const COMPACTION: f32 = 4.0;
+
 /// Estimates bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
@@ -23,8 +26,10 @@ impl Cost {
     /// the Lagrangian when small, what coding it takes when large.
     #[inline]
     pub fn residual(&self, squares: f32, count: f32) -> f32 {
-        let k = par("K", 4.0);
-        0.5 / k * count * (k * squares / (count * self.floor)).ln_1p() * std::f32::consts::LOG2_E
+        let significant = count / COMPACTION;
+        0.5 * significant
+            * (squares / (significant * self.floor)).ln_1p()
+            * std::f32::consts::LOG2_E
     }
 
     /// Bits of a vector that was predicted as `predicted`, roughly.
@@ -80,14 +85,4 @@ pub(crate) fn median_neighbour(
 #[inline]
 fn median(a: i16, b: i16, c: i16) -> i16 {
     a.min(b).max(a.max(b).min(c))
-}
-
-pub fn par(name: &'static str, default: f32) -> f32 {
-    use std::cell::RefCell;
-    thread_local!(static P: RefCell<std::collections::HashMap<&'static str, f32>> = Default::default());
-    P.with(|p| {
-        *p.borrow_mut().entry(name).or_insert_with(|| {
-            std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-        })
-    })
 }

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import ui2c
-from conftest import make_clip, make_rgb
+from conftest import make_clip, make_rgb, parse
 
 
 def test_import_leaves_torch_alone() -> None:
@@ -82,6 +83,39 @@ def test_frames_must_agree(nano: Any, second: Any, message: str) -> None:
     encoder.push(first)
     encoder.flush()
     assert encoder.statistics.frames == 2
+
+
+def test_a_refused_first_frame_leaves_nothing_behind(nano: Any) -> None:
+    clip = make_clip(16, 16, 2)
+    encoder = ui2c.Encoder(model=nano, width=16)
+    with pytest.raises(ValueError, match="frame 0 must be 16x18"):
+        ui2c.Encoder(model=nano, width=16, height=18).push(clip[0])
+    with pytest.raises(ValueError, match="frame 0 must be 16x16"):
+        encoder.push(make_clip(18, 16, 1)[0])
+    stream = b"".join([*(encoder.push(frame) for frame in clip), encoder.flush()])
+    assert len(ui2c.Decoder(model=nano).decode(stream)) == 2
+
+
+@pytest.mark.parametrize(
+    ("fps", "timebase"),
+    [
+        (29.97, (100, 2997)),
+        (Fraction(30000, 1001), (1001, 30000)),
+        ("24000/1001", (1001, 24000)),
+        (60, (1, 60)),
+        (0.5, (2, 1)),
+    ],
+)
+def test_frame_rates(nano: Any, fps: Any, timebase: tuple[int, int]) -> None:
+    encoder = ui2c.Encoder(model=nano, fps=fps, width=2, height=2)
+    header = parse(encoder.encode([]))[0].header
+    assert (header.timebase, header.frame_ticks) == (timebase, 1)
+
+
+def test_fine_timebases(nano: Any) -> None:
+    encoder = ui2c.Encoder(model=nano, timebase=Fraction(1, 10**9), width=2, height=2)
+    header = parse(encoder.encode([]))[0].header
+    assert (header.timebase, header.frame_ticks) == ((1, 10**9), 0)
 
 
 def test_frames_must_be_what_was_announced(nano: Any) -> None:

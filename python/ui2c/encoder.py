@@ -70,8 +70,8 @@ class Encoder:
         width: int | None = None,
         height: int | None = None,
         bit_depth: int | None = None,
-        fps: Fraction | float = 25,
-        timebase: Fraction | None = None,
+        fps: Fraction | float | str = 25,
+        timebase: Fraction | float | str | None = None,
         sample_aspect: tuple[int, int] = (1, 1),
         color: tuple[int, int, int] | None = None,
         full_range: bool | None = None,
@@ -128,17 +128,16 @@ class Encoder:
     def push(self, frame: Frame) -> bytes:
         """Takes one frame; returns what the stream has gained by it, often nothing."""
         picture = check_frame(frame)
-        start = b""
-        if self._stream is None:
-            self._stream, start = self._begin(picture)
-        return self._count(start + self._stream.push(picture))
+        stream, start = (self._stream, b"") if self._stream else self._begin(picture)
+        data = start + stream.push(picture)
+        # Only now: a first frame that is refused must not leave a stream without a beginning.
+        self._stream = stream
+        return self._count(data)
 
     def flush(self) -> bytes:
         """Ends the stream: codes what is left and returns the last bytes."""
-        start = b""
-        if self._stream is None:
-            self._stream, start = self._begin(None)
-        stream, self._stream = self._stream, None
+        stream, start = (self._stream, b"") if self._stream else self._begin(None)
+        self._stream = None
         return self._count(start + stream.flush())
 
     def __enter__(self) -> Encoder:
@@ -346,10 +345,10 @@ def _load(model: str | os.PathLike[str] | Model, device: str) -> Model:
     return load_model(os.fspath(model), resolve_device(device))
 
 
-def _fraction(name: str, value: Fraction | float) -> Fraction:
-    """A positive fraction with parts that fit the header."""
+def _fraction(name: str, value: Fraction | float | str) -> Fraction:
+    """A positive fraction with parts that fit the header; a float as the simple one it means."""
     try:
-        fraction = Fraction(value).limit_denominator(1_000_000)
+        fraction = Fraction(value).limit_denominator(10**6 if isinstance(value, float) else 10**9)
     except (TypeError, ValueError, OverflowError):
         fraction = Fraction(0)
     if not 0 < fraction < 1 << 31:

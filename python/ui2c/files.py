@@ -17,10 +17,11 @@ def naming(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            shown = "standard output" if path == "-" else path
-            raise type(error)(error.errno, os.strerror(error.errno), shown) from error
-        raise
+        shown = "standard output" if path == "-" else path
+        if error.filename is not None or shown in str(error):
+            raise
+        # The native core gives a text without a number.
+        raise type(error)(error.errno or 0, error.strerror or str(error), shown) from error
 
 
 class StagedFile:

@@ -75,10 +75,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _delegate(command: str, argv: list[str]) -> int:
     if command == "train":
-        from ui2c.train import loop as module
-    else:
-        from ui2c.train import shards as module
-    return int(module.main(argv) or 0)
+        from ui2c.train.loop import main
+
+        return main(argv)
+    from ui2c.train.shards import main as make_shards
+
+    make_shards(argv)
+    return 0
 
 
 def _print_version(verbose: bool) -> None:

@@ -158,7 +158,7 @@ def _expected(frames: int | None, arguments: argparse.Namespace) -> int | None:
     wanted: int | None = arguments.frames
     if frames is None:
         return wanted
-    left = max(0, frames - arguments.skip)
+    left: int = max(0, frames - arguments.skip)
     return left if wanted is None else min(left, wanted)
 
 

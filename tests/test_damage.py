@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import ui2c
-from conftest import make_clip
+from conftest import coded_units, make_clip, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import YUV420
@@ -22,16 +22,6 @@ def stream(nano: Any) -> bytes:
 @pytest.fixture(scope="module")
 def pictures(nano: Any, stream: bytes) -> list[YUV420]:
     return list(ui2c.Decoder(model=nano).decode(stream))
-
-
-def coded_units(stream: bytes) -> list[Any]:
-    parser = ui2c._core.Parser()
-    parser.feed(stream)
-    units = []
-    while unit := parser.next_unit():
-        if unit.stream is not None:
-            units.append(unit)
-    return units
 
 
 def check_skipping(
@@ -82,12 +72,6 @@ def test_a_stream_cut_short(
         assert size < coded_units(stream)[0].offset
     else:
         assert lost or size > index.offset
-
-
-def parse(stream: bytes) -> list[Any]:
-    parser = ui2c._core.Parser()
-    parser.feed(stream)
-    return list(iter(parser.next_unit, None))
 
 
 def test_a_lost_unit_costs_frames_up_to_the_next_random_access_point(

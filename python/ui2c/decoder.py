@@ -96,6 +96,11 @@ class Decoder:
         """
         return self._stream.lost
 
+    @property
+    def damage(self) -> Error | None:
+        """The first fault that was skipped, even if it cost no frame."""
+        return self._stream.first_damage
+
     def decode(self, data: bytes) -> Any:
         """All frames of a whole stream.
 
@@ -324,6 +329,8 @@ class _Stream:
         if frame < self.next_frame or self.options.on_error == "raise":
             raise CorruptError(f"frame {frame} where frame {self.next_frame} must follow")
         assert self.header is not None
+        if self.first_damage is None:
+            self.first_damage = CorruptError(f"frames before frame {frame} are missing")
         self.lost.append((self.next_frame, frame - 1))
         self.last_pts = (self.last_pts or 0) + (frame - self.next_frame) * self.header.frame_ticks
         self.next_frame = frame

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,8 +85,9 @@ class OutputFile:
 
     def discard(self) -> None:
         """Leaves nothing behind; after `commit`, does nothing."""
-        if self.name != "-" and not self._file.closed:
-            try:
-                self._file.close()
-            finally:
-                self._staged.discard()
+        if self.name == "-" or self._file.closed:
+            return
+        # Closing writes what is buffered, which nobody wants any more.
+        with suppress(OSError):
+            self._file.close()
+        self._staged.discard()

@@ -157,11 +157,7 @@ def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
     """How many frames will be coded, if known."""
     if frames is None:
         return wanted
-<<<<<<< HEAD
-    left: int = max(0, frames - arguments.skip)
-=======
     left = max(0, frames - skip)
->>>>>>> api
     return left if wanted is None else min(left, wanted)
 
 

@@ -57,10 +57,6 @@ def print_stream(file: BinaryIO, with_units: bool) -> None:
     qps: set[int] = set()
     ticks = 0
     for unit in units(file):
-<<<<<<< HEAD
-        # To the end of the last unit: the signature in front of the first one counts too.
-=======
->>>>>>> api
         total = unit.offset + unit.size
         if header is None and unit.header is not None:
             header = unit.header

@@ -33,12 +33,13 @@ def check_skipping(
     missing: set[int] = set()
     for first, last in decoder.lost:
         missing |= set(range(first, FRAMES if last is None else last + 1))
-    expected = [frame for number, frame in enumerate(pictures) if number not in missing]
-    assert shown == expected
+    left = [number for number in range(FRAMES) if number not in missing]
+    assert shown == [pictures[number] for number in left]
+    assert [frame.pts for frame in shown] == left
     return decoder.lost
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_a_flipped_bit(
     nano: Any, stream: bytes, pictures: list[YUV420], data: st.DataObject
@@ -88,13 +89,6 @@ def test_a_lost_unit_costs_frames_up_to_the_next_random_access_point(
         removed = stream[: unit.offset] + stream[unit.offset + unit.size :]
         known = lost if number != 2 else (lost[0], None)
         assert check_skipping(nano, removed, pictures) == [known]
-
-
-def test_times_after_a_loss(nano: Any, stream: bytes) -> None:
-    unit = coded_units(stream)[1]
-    removed = stream[: unit.offset] + stream[unit.offset + unit.size :]
-    decoder = ui2c.Decoder(model=nano, on_error="skip")
-    assert [frame.pts for frame in decoder.decode(removed)] == [0, 1, 4, 5, 6, 7]
 
 
 def test_frames_before_the_damage_are_given_first(

@@ -172,6 +172,29 @@ def test_irregular_times_come_back(nano: Any) -> None:
     assert encoder.statistics.seconds == pytest.approx(0.5)
 
 
+def test_one_unit_may_carry_times_of_its_own(nano: Any) -> None:
+    units = coded_units(ui2c.Encoder(model=nano).encode(make_clip(16, 16, 4)))
+    header = ui2c.SequenceHeader(
+        width=16, height=16, model_id=nano.model_id, timebase=(1, 100), frame_ticks=4
+    )
+    for timed, times in ((0, [7, 12, 16, 20]), (1, [0, 4, 11, 16]), (None, [0, 4, 8, 12])):
+        writer = ui2c._core.Writer(header)
+        stream = writer.start()
+        for index, unit in enumerate(units):
+            stream += writer.unit(
+                intra=index == 0,
+                qp=unit.qp,
+                cycle=unit.cycle,
+                motion_step=unit.motion_step,
+                log2_lanes=unit.log2_lanes,
+                shown=2,
+                stream=unit.stream,
+                ticks=(7, 5) if index == timed else None,
+            )
+        decoded = ui2c.Decoder(model=nano).decode(stream + writer.end())
+        assert [frame.pts for frame in decoded] == times
+
+
 def test_clips_without_frames(nano: Any) -> None:
     stream = ui2c.Encoder(model=nano, width=6, height=4).encode([])
     assert ui2c.Decoder(model=nano).decode(stream) == []

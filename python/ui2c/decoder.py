@@ -202,7 +202,7 @@ class _Stream:
         self.searching = False
         self.coder: PairCoder | None = None
         self.next_frame = 0
-        self.last_pts: int | None = None
+        self.last_pts = 0
         self.units = 0
 
     def feed(self, data: bytes) -> None:
@@ -265,6 +265,7 @@ class _Stream:
             model, width=header.width, height=header.height, bit_depth=header.bit_depth
         )
         self.header = header
+        self.last_pts = -header.frame_ticks
 
     def _decode(self, unit: _core.Unit) -> list[Any]:
         header, coder = self.header, self.coder
@@ -288,14 +289,14 @@ class _Stream:
             )
         self.units += 1
         self._verify(unit, f"frames {self.next_frame} to {self.next_frame + unit.shown - 1}")
+        if unit.ticks and self.next_frame == 0:
+            self.last_pts = 0
         ticks = unit.ticks or (header.frame_ticks,) * unit.shown
         return [self._show(header, *shown) for shown in zip(decoded, ticks, strict=False)]
 
     def _show(self, header: _core.SequenceHeader, planes: Planes, ticks: int) -> Any:
         """A decoded picture as the caller wants it; `ticks` after the one before."""
-        if self.last_pts is None:
-            ticks = ticks if header.frame_ticks == 0 else 0
-        self.last_pts = (self.last_pts or 0) + ticks
+        self.last_pts += ticks
         self.next_frame += 1
         # The coder goes on predicting from its own arrays; these are the caller's.
         y, u, v = (plane.copy() for plane in planes)
@@ -332,7 +333,7 @@ class _Stream:
         if self.first_damage is None:
             self.first_damage = CorruptError(f"frames before frame {frame} are missing")
         self.lost.append((self.next_frame, frame - 1))
-        self.last_pts = (self.last_pts or 0) + (frame - self.next_frame) * self.header.frame_ticks
+        self.last_pts += (frame - self.next_frame) * self.header.frame_ticks
         self.next_frame = frame
 
     def _damage(self, error: Error) -> None:

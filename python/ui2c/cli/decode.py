@@ -135,7 +135,10 @@ def _decode(
     if not arguments.quiet:
         print(f"{count} frames in {seconds:.2f} s ({count / seconds:.2f} fps)", file=sys.stderr)
     if interrupt.requested:
-        note(f"interrupted after {count} frames, which {arguments.output} holds")
+        note(
+            f"interrupted after {count} frames, which {arguments.output} holds",
+            quiet=arguments.quiet,
+        )
         return INTERRUPTED
     if decoder.damage is None:
         return 0

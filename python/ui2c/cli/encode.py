@@ -148,7 +148,10 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     if not arguments.quiet:
         print(summary(statistics, seconds), file=sys.stderr)
     if interrupt.requested:
-        note(f"interrupted after {statistics.frames} frames, which {arguments.output} holds")
+        note(
+            f"interrupted after {statistics.frames} frames, which {arguments.output} holds",
+            quiet=arguments.quiet,
+        )
         return INTERRUPTED
     return 0
 

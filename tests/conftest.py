@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from ui2c import YUV420
+from ui2c import YUV420, _core
 from ui2c.frames import chroma_size
-from ui2c.network.weights import random_model, save_model
+from ui2c.network.weights import load_model, random_model, save_model
 
 CITY = Path(__file__).parent / "data" / "city.mkv"
 
@@ -46,6 +46,17 @@ def make_rgb(width: int, height: int, frames: int) -> NDArray[np.uint8]:
     return (127.5 + 120 * np.sin((x + 1.5 * t) * 0.2 + c) * np.cos(y * 0.15 + c)).astype(np.uint8)
 
 
+def parse(stream: bytes) -> list[Any]:
+    """The units of a whole stream."""
+    parser = _core.Parser()
+    parser.feed(stream)
+    return list(iter(parser.next_unit, None))
+
+
+def coded_units(stream: bytes) -> list[Any]:
+    return [unit for unit in parse(stream) if unit.stream is not None]
+
+
 @pytest.fixture
 def city() -> Path:
     """24 frames of a real clip, 352x192, 25 fps, lossless H.264, BT.709 limited range."""
@@ -70,3 +81,9 @@ def nano_file(nano: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "nano.safetensors"
     save_model(nano.codec, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def saved(nano_file: Path) -> Any:
+    """What that file holds; it has an id of its own."""
+    return load_model(nano_file)

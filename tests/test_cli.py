@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import ui2c
-from conftest import make_clip
+from conftest import coded_units, make_clip
 from ui2c.cli import main
 from ui2c.video import Description, open_sink, open_source
 
@@ -32,10 +32,10 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stream(tmp_path: Path, nano: Any) -> Path:
+def stream(tmp_path: Path, saved: Any) -> Path:
     """Eight frames of 16x16 in four units, the third a random-access unit."""
     path = tmp_path / "eight.ui2c"
-    path.write_bytes(ui2c.Encoder(model=nano, keyint=4).encode(make_clip(16, 16, 8)))
+    path.write_bytes(ui2c.Encoder(model=saved, keyint=4).encode(make_clip(16, 16, 8)))
     return path
 
 
@@ -96,22 +96,16 @@ def test_there_and_back(
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_frames_and_skip(clip: Path, tmp_path: Path, nano: Any, nano_file: Path) -> None:
+def test_frames_and_skip(clip: Path, tmp_path: Path, nano_file: Path, saved: Any) -> None:
     out = tmp_path / "part.ui2c"
     assert run("encode", clip, out, "--model", nano_file, "--skip", 1, "--frames", 3, "-q") == 0
-    expected = ui2c.Encoder(model=ui2c_model(nano_file)).encode(list(open_source(clip))[1:4])
+    expected = ui2c.Encoder(model=saved).encode(list(open_source(clip))[1:4])
     assert out.read_bytes() == expected
     assert run("encode", clip, out, "--model", nano_file, "--skip", 9, "-q", "-y") == 0
-    assert ui2c.Decoder(model=ui2c_model(nano_file)).decode(out.read_bytes()) == []
+    assert ui2c.Decoder(model=saved).decode(out.read_bytes()) == []
 
 
-def ui2c_model(path: Path) -> Any:
-    from ui2c.network.weights import load_model
-
-    return load_model(path)
-
-
-def test_raw_video(tmp_path: Path, nano_file: Path) -> None:
+def test_raw_video(tmp_path: Path, nano_file: Path, saved: Any) -> None:
     raw, out, again = (tmp_path / name for name in ("in.yuv", "out.ui2c", "again.yuv"))
     frames = make_clip(10, 6, 2, bit_depth=10)
     sink = open_sink(raw, Description(10, 6, 10))
@@ -120,7 +114,7 @@ def test_raw_video(tmp_path: Path, nano_file: Path) -> None:
     sink.close()
     options = ("--input-res", "10x6", "--input-depth", 10, "--fps", "30000/1001")
     assert run("encode", raw, out, *options, "--model", nano_file, "-q") == 0
-    decoder = ui2c.Decoder(model=ui2c_model(nano_file))
+    decoder = ui2c.Decoder(model=saved)
     decoded = decoder.decode(out.read_bytes())
     assert decoder.header is not None and decoder.header.timebase == (1001, 30000)
     assert run("decode", out, again, "--model", nano_file, "-q") == 0
@@ -136,7 +130,7 @@ def test_containers(city: Path, tmp_path: Path, nano_file: Path) -> None:
     assert open_source(again).description == Description(352, 192, color=(1, 1, 1), frames=2)
 
 
-def test_pipes(clip: Path, tmp_path: Path, nano_file: Path) -> None:
+def test_pipes(clip: Path, tmp_path: Path, nano_file: Path, saved: Any) -> None:
     out = tmp_path / "clip.ui2c"
     assert run("encode", clip, out, "--model", nano_file, "-q") == 0
     with open(clip, "rb") as file:
@@ -150,8 +144,7 @@ def test_pipes(clip: Path, tmp_path: Path, nano_file: Path) -> None:
     encoder.stderr.close()
     path = tmp_path / "piped.y4m"
     path.write_bytes(y4m)
-    model = ui2c_model(nano_file)
-    assert list(open_source(path)) == ui2c.Decoder(model=model).decode(out.read_bytes())
+    assert list(open_source(path)) == ui2c.Decoder(model=saved).decode(out.read_bytes())
 
 
 def test_y4m_taken_for_raw_is_noticed(clip: Path, nano_file: Path) -> None:
@@ -185,7 +178,7 @@ def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[
     assert "/dev/full: No space left on device" in one_error(capsys)
 
 
-def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path) -> None:
+def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path, saved: Any) -> None:
     out = tmp_path / "out.ui2c"
     read, write = os.pipe()
     encoder = child("encode", "-", out, "--model", nano_file, stdin=read)
@@ -208,7 +201,7 @@ def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path) -> None:
         _, error = encoder.communicate()
     assert encoder.returncode == 130
     assert b"interrupted after" in error
-    assert len(ui2c.Decoder(model=ui2c_model(nano_file)).decode(out.read_bytes())) >= 2
+    assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) >= 2
 
 
 def test_progress_on_a_terminal(tmp_path: Path, nano_file: Path, city: Path) -> None:
@@ -309,19 +302,34 @@ def test_wrong_usage(
 def test_damage(
     stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = bytearray(stream.read_bytes())
-    data[len(data) // 3] ^= 1
-    stream.write_bytes(data)
+    whole = stream.read_bytes()
+    offset = coded_units(whole)[1].offset
+    damaged = bytearray(whole)
+    damaged[offset + 4] ^= 1
+    stream.write_bytes(damaged)
     out = tmp_path / "out.y4m"
     assert run("decode", stream, out, "--model", nano_file) == 1
     assert "corrupt data at byte" in one_error(capsys)
     assert not out.exists()
     assert run("decode", stream, out, "--model", nano_file, "--keep-going") == 1
-    assert "lost to damage: frames " in capsys.readouterr().err
-    assert 0 < len(list(open_source(out))) < 8
+    error = capsys.readouterr().err
+    assert "corrupt data at byte" in error and "lost to damage: frames 2 to 3" in error
+    assert len(list(open_source(out))) == 6
     assert run("info", stream) == 1
     captured = capsys.readouterr()
     assert "16x16" in captured.out and "corrupt data" in captured.err
+
+
+def test_damage_to_what_is_no_frame(
+    stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = bytearray(stream.read_bytes())
+    damaged[damaged.index(b"encoder")] ^= 1
+    stream.write_bytes(damaged)
+    out = tmp_path / "out.y4m"
+    assert run("decode", stream, out, "--model", nano_file, "--keep-going") == 1
+    assert "no frame is lost" in capsys.readouterr().err
+    assert len(list(open_source(out))) == 8
 
 
 def test_verbose_shows_where(
@@ -342,20 +350,20 @@ def test_quiet_says_nothing(
     assert capsys.readouterr() == ("", "")
 
 
-def test_info(stream: Path, capsys: pytest.CaptureFixture[str], nano: Any) -> None:
+def test_info(stream: Path, capsys: pytest.CaptureFixture[str], saved: Any) -> None:
     assert run("info", stream) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["size"] == "16x16, 4:2:0, 8 bits"
     assert lines["frames"] == "8 in 4 units"
     assert lines["bytes"] == str(stream.stat().st_size)
-    assert lines["model"] == f"id       {nano.model_id.hex()}"
+    assert lines["model"] == f"id       {saved.model_id.hex()}"
     assert lines["intra"].startswith("units    2, ")
     assert lines["inter"].startswith("units    2, ")
     assert lines["qp"] == "32"
     assert "kbit/s" in lines["rate"]
     assert run("info", stream, "--units") == 0
     out = capsys.readouterr().out
-    for kind, count in (("sequence", 1), ("intra", 2), ("inter", 2), ("end", 1), ("index", 1)):
+    for kind, count in (("sequence", 2), ("intra", 2), ("inter", 2), ("end", 1), ("index", 1)):
         assert sum(f" {kind} " in line and " bytes" in line for line in out.splitlines()) == count
 
 

@@ -93,9 +93,9 @@ def test_example_is_read() -> None:
         10,
         42,
         58,
-        83,
-        99,
-        107,
+        84,
+        100,
+        108,
     ]
     read = sequence.header
     assert read is not None
@@ -107,6 +107,7 @@ def test_example_is_read() -> None:
     assert title.metadata == ("title", "tiny")
     assert (intra.qp, intra.cycle, intra.motion_step, intra.log2_lanes) == (32, 0, 0, 1)
     assert (intra.shown, intra.feature_hash, intra.ticks) == (2, None, None)
+    assert (intra.frame, inter.frame, end.frame) == (0, 2, None)
     assert intra.stream == encode(SEGMENTS, 1)
     assert (inter.shown, inter.feature_hash) == (1, 0x12345678)
     assert (end.frames, end.qp, end.stream) == (3, None, None)

@@ -54,6 +54,7 @@ def test_equality_looks_at_samples_not_times() -> None:
     b.u[0, 0] ^= 1
     assert a != b
     assert a != "a frame"
+    assert repr(a) == "<YUV420 6x6, 8 bits, limited range, pts None>"
 
 
 def test_check_frame_takes_rgb_and_torch() -> None:

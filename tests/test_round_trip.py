@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ui2c
-from conftest import make_clip, make_rgb
+from conftest import coded_units, make_clip, make_rgb, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import YUV420
@@ -129,16 +129,11 @@ def test_keyint_and_cycle(nano: Any) -> None:
 
 
 def test_hashes_stand_where_they_should(nano: Any) -> None:
-    encoder = ui2c.Encoder(model=nano)
-    parser = ui2c._core.Parser()
-    parser.feed(encoder.encode(make_clip(16, 16, 36)))
-    units = []
-    while unit := parser.next_unit():
-        units.append(unit)
-    coded = [unit for unit in units if unit.stream is not None]
+    stream = ui2c.Encoder(model=nano).encode(make_clip(16, 16, 36))
+    coded = coded_units(stream)
     assert [i for i, unit in enumerate(coded) if unit.feature_hash is not None] == [0, 16]
     assert [unit.cycle for unit in coded[:6]] == [0, 1, 2, 3, 0, 1]
-    (end,) = (unit for unit in units if unit.kind == "end")
+    (end,) = (unit for unit in parse(stream) if unit.kind == "end")
     assert end.frames == 36 and end.feature_hash is not None
 
 

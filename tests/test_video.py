@@ -75,16 +75,17 @@ def test_containers(tmp_path: Path, suffix: str, bit_depth: int) -> None:
 
 
 def test_full_range_and_irregular_times_in_mkv(tmp_path: Path) -> None:
-    times = [0, 40, 90, 400]
+    times = [0, 40, 90, 90, 400]
     clip = [
         YUV420(*frame.planes, full_range=True, pts=time)
-        for frame, time in zip(make_clip(32, 32, 4), times, strict=True)
+        for frame, time in zip(make_clip(32, 32, 5), times, strict=True)
     ]
     path = tmp_path / "clip.mkv"
     write(path, clip, fps=None, timebase=Fraction(1, 1000))
     source = open_source(path)
     assert source.description.fps is None and source.description.full_range
-    assert [frame.pts * source.description.timebase * 1000 for frame in source] == times
+    read = [frame.pts * source.description.timebase * 1000 for frame in source]
+    assert read == [0, 40, 90, 91, 400]
     assert open_source(path, fps=Fraction(10)).description.fps == 10
 
 
@@ -136,8 +137,8 @@ def test_planar_420_is_taken_as_it_is() -> None:
     [
         (b"nothing of the sort", "clip.mp4", "not a video that FFmpeg can read"),
         (b"", "clip.mkv", "not a video that FFmpeg can read"),
-        (b"YUV4MPEG2 W0 H0\n", "clip.y4m", ""),
-        (b"YUV4MPEG2 W4 H4 C420\nFRAME\n123", "clip.y4m", ""),
+        (b"YUV4MPEG2 W0 H0\n", "clip.y4m", "width"),
+        (b"YUV4MPEG2 W4 H4 C420\nFRAME\n123", "clip.y4m", "frame"),
     ],
 )
 def test_broken_files(tmp_path: Path, content: bytes, name: str, message: str) -> None:
@@ -196,6 +197,15 @@ def test_a_discarded_sink_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     sink.write(frame)
     sink.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_sink_takes_no_more(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / "clip.yuv", Description(2, 2))
+    sink.close()
+    sink.discard()
+    with pytest.raises(ValueError, match="closed"):
+        sink.write(make_clip(2, 2, 1)[0])
+    assert (tmp_path / "clip.yuv").stat().st_size == 0
 
 
 def test_sinks_keep_existing_files(tmp_path: Path) -> None:

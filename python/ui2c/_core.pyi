@@ -168,7 +168,8 @@ class Parser:
     def next_unit(self) -> Unit | None:
         """The next unit; None when more bytes are needed, or after close() when all is read."""
     def resync(self) -> bool:
-        """After an error: skip to the next random-access unit; False if none is in what was fed.
+        """After an error: skip to the next random-access unit, or go on with an end unit whose
+        totals contradict what was read; False if neither is in what was fed.
 
         Until then next_unit raises the same error. After False, feed more: next_unit goes on.
         """

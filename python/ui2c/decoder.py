@@ -92,9 +92,14 @@ class Decoder:
     def lost(self) -> list[tuple[int, int | None]]:
         """Frames skipped because of damage, as (first, last), counted from 0.
 
-        The last is None where the stream's end is missing, so that nobody knows.
+        The last is None, "to the end", where the end unit was lost too, so that nobody knows.
         """
         return self._stream.lost
+
+    @property
+    def damage(self) -> Error | None:
+        """The first fault that was skipped, even if it cost no frame."""
+        return self._stream.first_damage
 
     def decode(self, data: bytes) -> Any:
         """All frames of a whole stream.
@@ -292,7 +297,8 @@ class _Stream:
             ticks = ticks if header.frame_ticks == 0 else 0
         self.last_pts = (self.last_pts or 0) + ticks
         self.next_frame += 1
-        y, u, v = planes
+        # The coder goes on predicting from its own arrays; these are the caller's.
+        y, u, v = (plane.copy() for plane in planes)
         frame = YUV420(y, u, v, header.bit_depth, header.full_range, self.last_pts)
         if self.options.output == "rgb":
             return yuv420_to_rgb(frame, matrix=header.matrix)
@@ -323,6 +329,8 @@ class _Stream:
         if frame < self.next_frame or self.options.on_error == "raise":
             raise CorruptError(f"frame {frame} where frame {self.next_frame} must follow")
         assert self.header is not None
+        if self.first_damage is None:
+            self.first_damage = CorruptError(f"frames before frame {frame} are missing")
         self.lost.append((self.next_frame, frame - 1))
         self.last_pts = (self.last_pts or 0) + (frame - self.next_frame) * self.header.frame_ticks
         self.next_frame = frame

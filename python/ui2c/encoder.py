@@ -288,6 +288,7 @@ class _Stream:
             stream=unit.stream,
             feature_hash=unit.feature_hash if intra or index % HASH_INTERVAL == 0 else None,
             ticks=self._ticks(frames),
+            repeat_header=intra and index > 0,
         )
         self._record(unit, frames, len(data))
         self.since_intra += 1
@@ -311,7 +312,8 @@ class _Stream:
         psnr: list[Psnr] = []
         if self.options.measure_psnr or self.options.reconstruction:
             for source, planes in zip(frames, self.coder.decoded, strict=False):
-                shown = replace(source, y=planes[0], u=planes[1], v=planes[2])
+                y, u, v = (plane.copy() for plane in planes)
+                shown = replace(source, y=y, u=u, v=v)
                 if self.options.measure_psnr:
                     psnr.append(frame_psnr(source, shown))
                 if self.options.reconstruction:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,10 +17,11 @@ def naming(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            shown = "standard output" if path == "-" else path
-            raise type(error)(error.errno, os.strerror(error.errno), shown) from error
-        raise
+        shown = "standard output" if path == "-" else path
+        if error.filename is not None or shown in str(error):
+            raise
+        # The native core gives a text without a number.
+        raise type(error)(error.errno or 0, error.strerror or str(error), shown) from error
 
 
 class StagedFile:
@@ -84,8 +85,9 @@ class OutputFile:
 
     def discard(self) -> None:
         """Leaves nothing behind; after `commit`, does nothing."""
-        if self.name != "-" and not self._file.closed:
-            try:
-                self._file.close()
-            finally:
-                self._staged.discard()
+        if self.name == "-" or self._file.closed:
+            return
+        # Closing writes what is buffered, which nobody wants any more.
+        with suppress(OSError):
+            self._file.close()
+        self._staged.discard()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BIT_DEPTHS = range(8, 17)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class YUV420:
     """One 4:2:0 picture.
 
@@ -77,6 +77,13 @@ class YUV420:
     @property
     def planes(self) -> Planes:
         return self.y, self.u, self.v
+
+    def __repr__(self) -> str:
+        reach = "full" if self.full_range else "limited"
+        return (
+            f"<YUV420 {self.width}x{self.height}, {self.bit_depth} bits, {reach} range, "
+            f"pts {self.pts}>"
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, YUV420):

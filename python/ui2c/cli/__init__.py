@@ -10,13 +10,18 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from ui2c import _core
 from ui2c.build import build_info
 from ui2c.cli import decode, encode, info
 from ui2c.cli.common import INTERRUPTED, UsageError, complain, explain
 from ui2c.errors import Error
+
+OF_INPUT = (Error, OSError, ValueError, ImportError)
+OF_MACHINE = (MemoryError, RuntimeError)
+"""PyTorch's way to say that memory or a device is not to be had."""
 
 DELEGATED = {"train": "train a network: CONFIG …", "data": "prepare training data"}
 
@@ -25,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in DELEGATED:
-        return _delegate(argv[0], argv[1:])
+        return _guarded(partial(_delegate, argv[0], argv[1:]), OF_INPUT, verbose=False)
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
@@ -34,8 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_usage(sys.stderr)
         return 2
+    errors = (*OF_INPUT, *OF_MACHINE)
+    return _guarded(partial(arguments.run, arguments), errors, verbose=arguments.verbose)
+
+
+def _guarded(run: Callable[[], int], errors: tuple[type[Exception], ...], *, verbose: bool) -> int:
+    """The exit code of `run`; these errors become one line, after a traceback if `verbose`."""
     try:
-        return int(arguments.run(arguments))
+        return run()
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -47,13 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes standard output at exit; with its reader gone that would fail loudly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (Error, OSError, ValueError, ImportError, MemoryError) as error:
-        _trace(arguments.verbose)
+    except errors as error:
+        if verbose:
+            traceback.print_exc()
         complain(explain(error))
-        return 1
-    except Exception as error:
-        _trace(arguments.verbose)
-        complain(f"{type(error).__name__}: {explain(error)} (-v shows where)")
         return 1
 
 
@@ -75,10 +83,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _delegate(command: str, argv: list[str]) -> int:
     if command == "train":
-        from ui2c.train import loop as module
-    else:
-        from ui2c.train import shards as module
-    return int(module.main(argv) or 0)
+        from ui2c.train import loop
+
+        return loop.main(argv)
+    from ui2c.train import shards
+
+    shards.main(argv)
+    return 0
 
 
 def _print_version(verbose: bool) -> None:
@@ -86,8 +97,3 @@ def _print_version(verbose: bool) -> None:
     if verbose:
         for key, value in build_info().items():
             print(f"{key:<12} {value}")
-
-
-def _trace(verbose: bool) -> None:
-    if verbose:
-        traceback.print_exc()

@@ -18,6 +18,8 @@ from ui2c.cli.common import (
     add_machine_options,
     add_output_options,
     check_paths,
+    complain,
+    explain,
     integer,
     limit_threads,
     note,
@@ -135,9 +137,14 @@ def _decode(
     if interrupt.requested:
         note(f"interrupted after {count} frames, which {arguments.output} holds")
         return INTERRUPTED
+    if decoder.damage is None:
+        return 0
+    complain(explain(decoder.damage))
     for first, last in decoder.lost:
         note(f"lost to damage: frames {first} to {'the end' if last is None else last}")
-    return 1 if decoder.lost else 0
+    if not decoder.lost:
+        note("no frame is lost")
+    return 1
 
 
 def describe(header: _core.SequenceHeader) -> Description:

@@ -123,7 +123,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
             psnr=arguments.psnr,
             reconstruction=recon.write if recon else None,
         )
-    total = _expected(video.frames, arguments)
+    total = _expected(video.frames, arguments.skip, arguments.frames)
     progress = Progress(sys.stderr, frames=total, quiet=arguments.quiet)
     stack.callback(progress.close)
     with Interrupt() as interrupt:
@@ -153,12 +153,11 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     return 0
 
 
-def _expected(frames: int | None, arguments: argparse.Namespace) -> int | None:
+def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
     """How many frames will be coded, if known."""
-    wanted: int | None = arguments.frames
     if frames is None:
         return wanted
-    left = max(0, frames - arguments.skip)
+    left = max(0, frames - skip)
     return left if wanted is None else min(left, wanted)
 
 

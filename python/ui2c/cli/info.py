@@ -51,20 +51,19 @@ def run(arguments: argparse.Namespace) -> int:
 def print_stream(file: BinaryIO, with_units: bool) -> None:
     """Prints what is found as it is found, so that a damaged stream shows its good part."""
     header = None
-    total = frames = metadata_bytes = 0
+    total = frames = 0
     counts = dict.fromkeys(CODED, 0)
     sizes = dict.fromkeys(CODED, 0)
     qps: set[int] = set()
     ticks = 0
     for unit in units(file):
-        total += unit.size
+        total = unit.offset + unit.size
         if header is None and unit.header is not None:
             header = unit.header
             for line in header_lines(header):
                 print(line)
         if unit.metadata is not None:
             print(field("metadata", ": ".join(unit.metadata)))
-            metadata_bytes += unit.size
         if unit.kind in CODED:
             counts[unit.kind] += 1
             sizes[unit.kind] += unit.size

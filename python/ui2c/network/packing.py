@@ -13,7 +13,7 @@ from ui2c.network.blocks import shuffle, unshuffle
 
 
 def pack(planes: Iterable[Tensor], bit_depth: int) -> Tensor:
-    """Integer planes Y, U and V, `[n, h, w]`, chroma half the size, sides multiples of 8 in luma."""
+    """Integer planes Y, U and V, `[n, h, w]`, chroma half the size, luma sides multiples of 8."""
     parts = [unshuffle(plane[..., None], f) for plane, f in zip(planes, (8, 4, 4), strict=True)]
     return (torch.cat(parts, dim=-1).float() - (1 << (bit_depth - 1))) / (1 << bit_depth)
 

@@ -1,5 +1,7 @@
 """Muon for the matrices, Adam for everything else."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -85,11 +87,11 @@ def optimizers(
     scales = [p for name, p in model.named_parameters() if "hyper_scales" in name]
     taken |= {id(p) for p in scales}
     others = [p for p in model.parameters() if id(p) not in taken]
-    adam = torch.optim.Adam(
-        [{"params": others}, {"params": scales, "lr": adam_rate * 20}],
-        lr=adam_rate,
-        betas=(0.9, 0.99),
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": others, "lr": adam_rate},
+        {"params": scales, "lr": adam_rate * 20},
+    ]
+    adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
     result: list[torch.optim.Optimizer] = [Muon(matrices, muon_rate), adam]
     for optimizer in result:
         for group in optimizer.param_groups:

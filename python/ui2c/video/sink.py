@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,14 +44,13 @@ def open_sink(
     name, suffix = os.fspath(path), check_sink(path, overwrite=overwrite)
     if suffix in CONTAINERS:
         _check_h264(name, description)
-    staged = StagedFile(name, overwrite=overwrite)
-    try:
-        if suffix in CONTAINERS:
+        staged = StagedFile(name, overwrite=overwrite)
+        try:
             return ContainerSink(staged, CONTAINERS[suffix], description)
-        return CoreSink(staged, suffix, description)
-    except BaseException:
-        staged.discard()
-        raise
+        except BaseException:
+            staged.discard()
+            raise
+    return CoreSink(name, suffix, description)
 
 
 def check_sink(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
@@ -67,22 +68,23 @@ def check_sink(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
 
 
 class CoreSink:
-    """Pictures to the native writer."""
+    """Pictures to the native writer, which itself writes files whole or not at all."""
 
-    def __init__(self, staged: StagedFile, suffix: str, description: Description) -> None:
-        self._staged = staged
+    def __init__(self, path: str, suffix: str, description: Description) -> None:
+        self._path = path
         size = {
             "width": description.width,
             "height": description.height,
             "bit_depth": description.bit_depth,
         }
+        self._writer: _core.VideoWriter | None
         if suffix == ".yuv":
-            self._writer = _core.VideoWriter.yuv(staged.work, **size)
+            self._writer = _core.VideoWriter.yuv(path, **size)
         else:
             # y4m knows no frame times: an irregular video is declared at the default rate.
             rate = description.fps or DEFAULT_RATE
             self._writer = _core.VideoWriter.y4m(
-                staged.work,
+                path,
                 **size,
                 frame_rate=rate.as_integer_ratio(),
                 sample_aspect=description.sample_aspect,
@@ -90,16 +92,20 @@ class CoreSink:
             )
 
     def write(self, frame: YUV420) -> None:
-        with naming(self._staged.name):
+        if self._writer is None:
+            raise ValueError("the video has been closed")
+        with naming(self._path):
             self._writer.write(frame.planes)
 
     def close(self) -> None:
-        with naming(self._staged.name):
-            self._writer.close()
-            self._staged.commit()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with naming(self._path):
+                writer.close()
 
     def discard(self) -> None:
-        self._staged.discard()
+        # Dropped without close, the writer removes what it began.
+        self._writer = None
 
 
 class ContainerSink:
@@ -109,7 +115,7 @@ class ContainerSink:
         self._staged = staged
         self._description = description
         self._av = import_av()
-        self._count = 0
+        self._next_time = 0
         self._container = self._av.open(staged.work, "w", format=container)
         rate = description.fps or DEFAULT_RATE
         self._timebase = description.timebase if description.fps is None else 1 / rate
@@ -128,25 +134,40 @@ class ContainerSink:
         picture = self._av.VideoFrame(frame.width, frame.height, self._video.pix_fmt)
         for plane, samples in zip(picture.planes, frame.planes, strict=True):
             _fill(plane, samples)
-        picture.pts = frame.pts if self._description.fps is None else self._count
+        # Containers want ascending times: one that is none comes a tick after the one before.
+        irregular = self._description.fps is None and frame.pts is not None
+        picture.pts = max(self._next_time, frame.pts or 0) if irregular else self._next_time
         picture.time_base = self._timebase
-        self._count += 1
+        self._next_time = picture.pts + 1
         self._mux(picture)
 
     def close(self) -> None:
-        self._mux(None)
-        self._container.close()
-        self._staged.commit()
+        with self._file_errors():
+            self._mux(None)
+            self._container.close()
+            self._staged.commit()
 
     def discard(self) -> None:
         try:
             self._container.close()
+        except self._av.FFmpegError:
+            # Nobody wants the file any more.
+            pass
         finally:
             self._staged.discard()
 
     def _mux(self, picture: Any) -> None:
-        for packet in self._video.encode(picture):
-            self._container.mux(packet)
+        with self._file_errors():
+            for packet in self._video.encode(picture):
+                self._container.mux(packet)
+
+    @contextmanager
+    def _file_errors(self) -> Iterator[None]:
+        """FFmpeg's errors as those of a file."""
+        try:
+            yield
+        except self._av.FFmpegError as error:
+            raise OSError(error.errno, error.strerror, self._staged.name) from error
 
 
 def _fill(plane: Any, samples: Any) -> None:

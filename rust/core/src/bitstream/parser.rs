@@ -115,14 +115,18 @@ impl Parser {
         }
     }
 
-    /// After an error: skips to the next random-access point whose first unit is intact. False if
-    /// none is in what was fed; when more has been fed, this or `next_unit` goes on looking.
+    /// After an error: skips to the next random-access point whose first unit is intact, or goes on
+    /// with an end unit that only contradicts what was read. False if there is neither in what was
+    /// fed; when more has been fed, this or `next_unit` goes on looking.
     pub fn resync(&mut self) -> bool {
         if self.sequence.as_ref().is_some_and(Sequence::is_over) {
             self.skip(self.pending().len());
             return false;
         }
         if !self.seeking {
+            if self.go_on_to_end() {
+                return true;
+            }
             self.seeking = true;
             self.skip(self.pending().len().min(1));
         }
@@ -145,6 +149,22 @@ impl Parser {
                 Ok(None) | Err(_) => self.skip(1),
             }
         }
+    }
+
+    /// Whether the unit at fault is an end unit whose totals tell of units that never came, and can
+    /// be taken as it is.
+    fn go_on_to_end(&mut self) -> bool {
+        let Some(resumed) = self.sequence.as_ref().map(Sequence::resumed) else {
+            return false;
+        };
+        let is_end = match self.examine(resumed.clone()) {
+            Ok(Some((unit, _))) => matches!(unit.content, Content::End(_)),
+            _ => false,
+        };
+        if is_end {
+            self.sequence = Some(resumed);
+        }
+        is_end
     }
 
     /// The state to read on in, once the bytes that precede all units have been taken.

@@ -1,8 +1,11 @@
 //! The prediction that a field makes. Normative: exact integers, the same on every machine.
 
-use super::geometry::{Displacements, Kind};
+use rayon::prelude::*;
+
+use super::geometry::{Area, Kind, Lattice};
 use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
+use super::wide::wide;
 use super::{Field, Vector};
 use crate::error::{Error, Result};
 
@@ -10,10 +13,14 @@ use crate::error::{Error, Result};
 const LONGEST_RUN: usize = 32;
 /// Runs are rounded up to this many.
 const LANES: usize = 8;
-/// Samples of a row read beyond a run: three for the taps, rounded up.
-const TAPS_READ: usize = 8;
+/// Taps of the kernel in each direction.
+const TAPS: usize = 4;
+/// Rows predicted at a time.
+const BAND: usize = 64;
+/// Samples of a plane from which on bands are predicted in parallel.
+const PARALLEL: usize = 1 << 18;
 /// Repeated edge samples that positions, clamped to one sample outside and its taps need.
-const BORDER: usize = 3;
+pub(crate) const BORDER: usize = 3;
 
 /// The prediction of each frame of `field` from `reference`, as planes of the reference's sizes.
 ///
@@ -41,19 +48,17 @@ pub fn compensate<S: Sample>(
         return Ok((0..field.frames()).map(|_| copy()).collect());
     }
     check_grid(field, width, height)?;
-    let padded = reference.each_ref().map(pad);
+    let lattice = |plane: &Plane<S>, kind| {
+        let size = [plane.width(), plane.height()];
+        Lattice::new(size, [field.rows(), field.columns()], field.step(), kind)
+    };
+    let [y, u, v] = reference.each_ref().map(pad);
+    let luma = lattice(&reference[0], Kind::Luma);
+    let chroma = lattice(&reference[1], Kind::Chroma);
     let predict = |frame| {
-        let plane = |index: usize, kind| {
-            predict_plane(
-                &padded[index],
-                field.frame(frame),
-                field.columns(),
-                field.step(),
-                kind,
-                bit_depth,
-            )
-        };
-        [plane(0, Kind::Luma), plane(1, Kind::Chroma), plane(2, Kind::Chroma)]
+        let vectors = field.frame(frame);
+        [(&y, &luma), (&u, &chroma), (&v, &chroma)]
+            .map(|(plane, lattice)| predict_plane(plane, lattice, vectors, bit_depth))
     };
     Ok((0..field.frames()).map(predict).collect())
 }
@@ -83,76 +88,71 @@ fn check_grid(field: &Field, width: usize, height: usize) -> Result<()> {
 
 /// The reference with the border that `predict_plane` needs.
 pub(crate) fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
-    Padded::new(plane, BORDER, BORDER + LONGEST_RUN + TAPS_READ)
+    Padded::new(plane, BORDER, BORDER + LONGEST_RUN + TAPS)
 }
 
 /// One plane of the prediction of one frame.
-pub(crate) fn predict_plane<S: Sample>(
+fn predict_plane<S: Sample>(
     reference: &Padded<S>,
+    lattice: &Lattice,
     vectors: &[Vector],
-    columns: usize,
-    step: usize,
-    kind: Kind,
     bit_depth: u32,
 ) -> Vec<S> {
     let (width, height) = (reference.width(), reference.height());
     let mut out = vec![S::default(); width * height];
-    let displacements = Displacements::new(vectors, columns, step, width, height, kind);
-    let max = (1 << bit_depth) - 1;
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has been asked for AVX2.
-        unsafe { fill_avx2(reference, displacements, max, &mut out) };
-        return out;
+    let band = |(index, out): (usize, &mut [S])| {
+        let rows = index * BAND..height.min((index + 1) * BAND);
+        predict_area(
+            reference,
+            lattice,
+            vectors,
+            &Area { columns: 0..width, rows },
+            bit_depth,
+            out,
+        );
+    };
+    if out.len() < PARALLEL {
+        out.chunks_mut(width * BAND).enumerate().for_each(band);
+    } else {
+        out.par_chunks_mut(width * BAND).enumerate().for_each(band);
     }
-    fill(reference, displacements, max, &mut out);
     out
 }
 
-/// `fill`, compiled for wider registers.
-///
-/// # Safety
-/// The processor must have AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn fill_avx2<S: Sample>(
-    reference: &Padded<S>,
-    displacements: Displacements,
-    max: i32,
-    out: &mut [S],
-) {
-    fill(reference, displacements, max, out);
-}
-
-#[inline(always)]
-fn fill<S: Sample>(
-    reference: &Padded<S>,
-    mut displacements: Displacements,
-    max: i32,
-    out: &mut [S],
-) {
-    let width = reference.width();
-    let (mut dx, mut dy) = (vec![0; width], vec![0; width]);
-    let mut row = vec![S::default(); width + LONGEST_RUN];
-    for (y, out) in out.chunks_exact_mut(width).enumerate() {
-        displacements.row(y, &mut dx, &mut dy);
-        predict_row(reference, y, &dx, &dy, max, &mut row);
-        out.copy_from_slice(&row[..width]);
+wide! {
+    /// An area of the prediction, into `out` row by row.
+    pub(crate) fn predict_area<S: Sample>(
+        reference: &Padded<S>,
+        lattice: &Lattice,
+        vectors: &[Vector],
+        area: &Area,
+        bit_depth: u32,
+        out: &mut [S],
+    ) {
+        let width = area.width();
+        let max = (1 << bit_depth) - 1;
+        let (mut dx, mut dy) = (vec![0; width], vec![0; width]);
+        let mut row = vec![S::default(); width + LONGEST_RUN];
+        for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
+            lattice.displacements(vectors, y, &area.columns, &mut dx, &mut dy);
+            predict_row(reference, [area.columns.start, y], &dx, &dy, max, &mut row);
+            out.copy_from_slice(&row[..width]);
+        }
     }
 }
 
-/// `out` may be overwritten up to a run beyond the end of the row.
+/// The samples from `start` on, one per displacement. `out` may be overwritten up to a run beyond.
 #[inline(always)]
 fn predict_row<S: Sample>(
     reference: &Padded<S>,
-    y: usize,
+    [start, y]: [usize; 2],
     dx: &[i32],
     dy: &[i32],
     max: i32,
     out: &mut [S],
 ) {
     let (width, height) = (reference.width() as i32, reference.height() as i32);
-    let right = width + reference.after() as i32 - (LONGEST_RUN + TAPS_READ) as i32;
+    let right = width + reference.after() as i32 - (LONGEST_RUN + TAPS) as i32;
     let mut x = 0;
     while x < dx.len() {
         let (here_x, here_y) = (dx[x], dy[x]);
@@ -161,7 +161,7 @@ fn predict_row<S: Sample>(
         while length < longest && dx[x + length] == here_x && dy[x + length] == here_y {
             length += 1;
         }
-        let mut left = x as i32 + (here_x >> 4) - 1;
+        let mut left = (start + x) as i32 + (here_x >> 4) - 1;
         if left < -(BORDER as i32) || left > right {
             // Outside all taps see the same sample: any position out there will do.
             length = 1;
@@ -175,23 +175,31 @@ fn predict_row<S: Sample>(
     }
 }
 
-/// `out.len()`, at most `LONGEST_RUN`, samples whose first taps are at the starts of `rows`.
+/// Samples whose first taps are from the starts of `rows` on.
 #[inline(always)]
-fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
+pub(crate) fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
     let [h, v] = phases.map(|p| COEFFICIENTS[p as usize]);
     // The order of the two directions does not matter, as nothing is rounded between them: the
     // sums stay below 65 535 · 176² < 2^31 even at 16 bits.
-    let mut columns = [0i32; LONGEST_RUN + TAPS_READ];
-    let columns = &mut columns[..out.len() + TAPS_READ];
-    let rows = rows.map(|r| &r[..columns.len()]);
-    for k in 0..columns.len() {
-        let [a, b, c, d] = rows.map(|r| r[k].into());
-        columns[k] = v[0] * a + v[1] * b + v[2] * c + v[3] * d;
+    let count = out.len();
+    let [p, q, r, s] = v.map(i32::from);
+    let constant = (S::OFFSET << KERNEL_BITS) + (1 << (2 * KERNEL_BITS - 1));
+    let [a0, a1, a2, a3] = shifted(rows[0], count);
+    let [b0, b1, b2, b3] = shifted(rows[1], count);
+    let [c0, c1, c2, c3] = shifted(rows[2], count);
+    let [d0, d1, d2, d3] = shifted(rows[3], count);
+    for k in 0..count {
+        let a: i32 = S::weigh([a0[k], a1[k], a2[k], a3[k]], h).into();
+        let b: i32 = S::weigh([b0[k], b1[k], b2[k], b3[k]], h).into();
+        let c: i32 = S::weigh([c0[k], c1[k], c2[k], c3[k]], h).into();
+        let d: i32 = S::weigh([d0[k], d1[k], d2[k], d3[k]], h).into();
+        let sum = p * a + q * b + r * c + s * d;
+        out[k] = S::from_i32(((sum + constant) >> (2 * KERNEL_BITS)).clamp(0, max));
     }
-    let [a, b, c, d] = [0, 1, 2, 3].map(|k| &columns[k..k + out.len()]);
-    for k in 0..out.len() {
-        let sum = h[0] * a[k] + h[1] * b[k] + h[2] * c[k] + h[3] * d[k];
-        let rounded = (sum + (1 << (2 * KERNEL_BITS - 1))) >> (2 * KERNEL_BITS);
-        out[k] = S::from_i32(rounded.clamp(0, max));
-    }
+}
+
+/// The samples under each of the taps.
+#[inline(always)]
+fn shifted<S>(row: &[S], count: usize) -> [&[S]; TAPS] {
+    [&row[..count], &row[1..count + 1], &row[2..count + 2], &row[3..count + 3]]
 }

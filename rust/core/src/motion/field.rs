@@ -4,7 +4,7 @@
 //! encoder, decoder and cost: it predicts, picks the table, and hands the residual to a closure
 //! that writes, reads or prices it.
 
-use super::tables::{TABLES, bits};
+use super::tables::{TABLES, bits, quick_bits};
 use super::{MAX_COMPONENT, Vector};
 use crate::error::{Error, Result};
 use crate::rans::{Decoder, Encoder};
@@ -174,10 +174,7 @@ fn walk(
         let neighbours = neighbours(cells, columns, row, column);
         let mut horizontal = 0;
         for c in 0..2 {
-            let [a, b, d] = neighbours.map(|vector| vector[c]);
-            let (low, high) = (a.min(b).min(d), a.max(b).max(d));
-            let prediction = a + b + d - low - high;
-            let class = if row == 0 { FIRST_ROW } else { spread_class(high - low) };
+            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row);
             let kind = if c == 0 { 0 } else { 1 + residual_kind(horizontal) };
             let known = cells[index][c].wrapping_sub(prediction);
             let residual = code(class * KINDS + kind, known)?;
@@ -194,14 +191,47 @@ fn walk(
 
 /// The three vectors that predict a cell: left, above, above right; the above left one in the last
 /// column, the upper two in the first, the left one alone in the first row.
-fn neighbours(cells: &[[i32; 2]], columns: usize, row: usize, column: usize) -> [[i32; 2]; 3] {
+#[inline]
+fn neighbours<T: Copy + Default>(
+    cells: &[[T; 2]],
+    columns: usize,
+    row: usize,
+    column: usize,
+) -> [[T; 2]; 3] {
     if row == 0 {
-        return [if column == 0 { [0; 2] } else { cells[column - 1] }; 3];
+        return [if column == 0 { [T::default(); 2] } else { cells[column - 1] }; 3];
     }
     let above = (row - 1) * columns + column;
     let right = if column + 1 < columns { cells[above + 1] } else { cells[above - column.min(1)] };
     let left = if column > 0 { cells[above + columns - 1] } else { cells[above] };
     [left, cells[above], right]
+}
+
+/// The median of a component's neighbours and the class of their spread.
+#[inline]
+fn predict([a, b, c]: [i32; 3], row: usize) -> (i32, u8) {
+    let (low, high) = (a.min(b).min(c), a.max(b).max(c));
+    let class = if row == 0 { FIRST_ROW } else { spread_class(high - low) };
+    (a + b + c - low - high, class)
+}
+
+/// The median of the neighbours of a cell in a grid that is filled up to it.
+pub(super) fn prediction(cells: &[Vector], columns: usize, row: usize, column: usize) -> Vector {
+    let neighbours = neighbours(cells, columns, row, column);
+    [0, 1].map(|c| predict(neighbours.map(|v| i32::from(v[c])), row).0 as i16)
+}
+
+/// What the vector at a cell costs in mode 0, bits.
+pub(super) fn price(cells: &[Vector], columns: usize, row: usize, column: usize) -> f32 {
+    let neighbours = neighbours(cells, columns, row, column);
+    let vector = cells[row * columns + column];
+    let component = |c: usize, kind: u8| {
+        let (prediction, class) = predict(neighbours.map(|v| i32::from(v[c])), row);
+        let residual = i32::from(vector[c]) - prediction;
+        (residual, quick_bits(class * KINDS + kind, residual))
+    };
+    let (horizontal, first) = component(0, 0);
+    first + component(1, 1 + residual_kind(horizontal)).1
 }
 
 fn spread_class(spread: i32) -> u8 {

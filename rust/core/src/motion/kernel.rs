@@ -6,7 +6,7 @@ pub(crate) const KERNEL_BITS: u32 = 7;
 /// The four taps (samples -1, 0, 1, 2) at each sixteenth of a sample: the Keys cubic with
 /// a = -3/4 in 1/128, rounded by largest remainder (ties to the inner taps) so that every row sums
 /// to 128.
-pub(crate) const COEFFICIENTS: [[i32; 4]; 16] = [
+pub(crate) const COEFFICIENTS: [[i16; 4]; 16] = [
     [0, 128, 0, 0],
     [-5, 127, 7, -1],
     [-9, 124, 15, -2],

@@ -10,6 +10,7 @@ mod kernel;
 mod plane;
 mod search;
 mod tables;
+mod wide;
 
 pub use compensate::compensate;
 pub use plane::{Plane, Sample};

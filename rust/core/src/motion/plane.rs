@@ -7,8 +7,19 @@ pub trait Sample: Copy + Default + Send + Sync + Into<i32> + 'static {
     /// Bit depths that this type stores.
     const BIT_DEPTHS: std::ops::RangeInclusive<u32>;
 
+    /// A sum of samples weighted by one direction of the kernel, less `OFFSET`; narrow
+    /// where the samples are, as that is faster.
+    type Sum: Copy + Default + Into<i32>;
+
+    /// What makes the sum fit.
+    const OFFSET: i32;
+
     /// The value, which must fit.
     fn from_i32(value: i32) -> Self;
+
+    /// Four samples times four coefficients that sum to 128 and whose magnitudes sum to at most
+    /// 176.
+    fn weigh(samples: [Self; 4], coefficients: [i16; 4]) -> Self::Sum;
 }
 
 impl Sample for u8 {
@@ -18,6 +29,20 @@ impl Sample for u8 {
     fn from_i32(value: i32) -> Self {
         value as u8
     }
+
+    type Sum = i16;
+    // 128 · 128: samples taken as -128 ... 127, the sum's magnitude is at most 128 · 176 < 2^15.
+    const OFFSET: i32 = 1 << 14;
+
+    #[inline(always)]
+    fn weigh(samples: [Self; 4], coefficients: [i16; 4]) -> i16 {
+        // The products may wrap around; the sum fits, so it comes out right.
+        let [a, b, c, d] = samples;
+        let [p, q, r, s] = coefficients;
+        let left = i16::from(a).wrapping_mul(p).wrapping_add(i16::from(b).wrapping_mul(q));
+        let right = i16::from(c).wrapping_mul(r).wrapping_add(i16::from(d).wrapping_mul(s));
+        left.wrapping_add(right).wrapping_sub(Self::OFFSET as i16)
+    }
 }
 
 impl Sample for u16 {
@@ -26,6 +51,19 @@ impl Sample for u16 {
     #[inline(always)]
     fn from_i32(value: i32) -> Self {
         value as u16
+    }
+
+    type Sum = i32;
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    fn weigh(samples: [Self; 4], coefficients: [i16; 4]) -> i32 {
+        let [a, b, c, d] = samples;
+        let [p, q, r, s] = coefficients;
+        i32::from(a) * i32::from(p)
+            + i32::from(b) * i32::from(q)
+            + i32::from(c) * i32::from(r)
+            + i32::from(d) * i32::from(s)
     }
 }
 

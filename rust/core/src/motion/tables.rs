@@ -168,6 +168,19 @@ pub(super) fn bits(table: u8, residual: i32) -> f64 {
     }
 }
 
+/// As `bits`, for the search.
+pub(super) fn quick_bits(table: u8, residual: i32) -> f32 {
+    const MAGNITUDES: usize = 64;
+    static PRICES: LazyLock<Vec<[f32; MAGNITUDES]>> = LazyLock::new(|| {
+        let row = |table| std::array::from_fn(|magnitude| bits(table, magnitude as i32) as f32);
+        (0..HALVES.len() as u8).map(row).collect()
+    });
+    match PRICES[usize::from(table)].get(residual.unsigned_abs() as usize) {
+        Some(&price) => price,
+        None => bits(table, residual) as f32,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! Whole-sample block search.
 
-use super::cost::{Cost, median_neighbour};
+use super::cost::Cost;
 use super::pyramid::Pyramid;
+use crate::motion::field::prediction;
 use crate::motion::plane::Padded;
 use crate::motion::{STEPS, Vector};
 
@@ -31,7 +32,7 @@ impl Blocks {
         reference: &Pyramid,
         frame: &Pyramid,
         cost: Cost,
-        before: Option<[&[Vector]; 3]>,
+        before: Option<&[Vec<Vector>; 3]>,
     ) -> [Vec<Vector>; 3] {
         let mut grid: Option<Grid> = None;
         for level in (1..frame.levels.len()).rev() {
@@ -42,7 +43,7 @@ impl Blocks {
             });
         }
         let fine = Matcher::new(reference, frame, 0, STEPS[0], cost);
-        let guesses = before.map(|b| b[0]);
+        let guesses = before.map(|b| b[0].as_slice());
         let fine = match grid {
             None => fine.exhaustive(),
             Some(parent) => fine.search(|r, c, guess| {
@@ -56,7 +57,7 @@ impl Blocks {
         for k in 1..STEPS.len() {
             let matcher = Matcher::new(reference, frame, 0, STEPS[k], cost);
             let finer = &grids[k - 1];
-            let guesses = before.map(|b| b[k]);
+            let guesses = before.map(|b| b[k].as_slice());
             let coarser = matcher.search(|r, c, guess| {
                 for v in finer.inside(r, c) {
                     guess(v);
@@ -156,7 +157,7 @@ impl<'a> Matcher<'a> {
         let mut vectors: Vec<Vector> = Vec::with_capacity(self.rows * self.columns);
         for row in 0..self.rows {
             for column in 0..self.columns {
-                let predicted = median_neighbour(&vectors, self.columns, row, column);
+                let predicted = prediction(&vectors, self.columns, row, column);
                 let mut best = Best { vector: predicted, bits: f32::INFINITY, last: None };
                 let mut guess = |v: Vector| self.try_vector(row, column, v, predicted, &mut best);
                 guess(predicted);

@@ -27,9 +27,7 @@ impl Cost {
     #[inline]
     pub fn residual(&self, squares: f32, count: f32) -> f32 {
         let significant = count / COMPACTION;
-        0.5 * significant
-            * (squares / (significant * self.floor)).ln_1p()
-            * std::f32::consts::LOG2_E
+        0.5 * significant * log2(1.0 + squares / (significant * self.floor))
     }
 
     /// Bits of a vector that was predicted as `predicted`, roughly.
@@ -54,35 +52,14 @@ fn component(residual: i16) -> f32 {
         table
     };
     let size = residual.unsigned_abs() as usize;
-    if size < 32 { TABLE[size] } else { 2.0 + 1.5 * (size as f32).log2() }
+    if size < 32 { TABLE[size] } else { 2.0 + 1.5 * log2(size as f32) }
 }
 
-/// The component-wise median of the vectors at the left, above and above to the right in a grid
-/// that is filled up to (row, column); those outside the grid do not take part.
-pub(crate) fn median_neighbour(
-    grid: &[Vector],
-    columns: usize,
-    row: usize,
-    column: usize,
-) -> Vector {
-    let at = |r: usize, c: usize| grid[r * columns + c];
-    let left = (column > 0).then(|| at(row, column - 1));
-    if row == 0 {
-        return left.unwrap_or([0, 0]);
-    }
-    let above = at(row - 1, column);
-    let corner = if column + 1 < columns {
-        at(row - 1, column + 1)
-    } else if column > 0 {
-        at(row - 1, column - 1)
-    } else {
-        above
-    };
-    let left = left.unwrap_or(above);
-    [0, 1].map(|k| median(left[k], above[k], corner[k]))
-}
-
-#[inline]
-fn median(a: i16, b: i16, c: i16) -> i16 {
-    a.min(b).max(a.max(b).min(c))
+/// log2 of a positive, normal number, to about 0.01.
+#[inline(always)]
+pub(crate) fn log2(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let exponent = (bits >> 23) as i32 - 127;
+    let m = f32::from_bits(bits & 0x007f_ffff | 0x3f80_0000) - 1.0;
+    exponent as f32 + m * (1.0 + (1.0 - m) * (0.424 - 0.160 * m))
 }

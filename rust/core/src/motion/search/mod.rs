@@ -7,7 +7,9 @@
 
 mod block;
 mod cost;
+mod model;
 mod pyramid;
+mod quarters;
 mod refine;
 mod residual;
 
@@ -18,7 +20,11 @@ use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
 use pyramid::Pyramid;
+use quarters::Quarters;
 use refine::Refiner;
+
+/// Samples of the largest picture that is kept at every quarter of a sample, 16 times its size.
+const LARGEST_QUARTERS: usize = 1 << 24;
 
 /// The motion of `frames` from `reference`, all luma planes of one size.
 ///
@@ -72,33 +78,44 @@ fn search_8_bits(
     let cost = Cost::new(lagrangian);
     let pyramid = Pyramid::new(&reference);
     let padded = pad(&reference);
-    let mut found: [Vec<Vec<Vector>>; 3] = Default::default();
-    let mut bits = [0.0; 3];
-    let mut still = 0.0;
+    let quarters = (width * height <= LARGEST_QUARTERS).then(|| Quarters::new(&padded));
+    let mut blocks: Vec<[Vec<Vector>; 3]> = Vec::new();
+    let mut refiners = Vec::new();
     for (index, frame) in frames.iter().enumerate() {
-        let refiner = Refiner::new(&padded, *frame, cost);
-        still += refiner.still_cost();
-        let before = (index > 0).then(|| found.each_ref().map(|f| f[index - 1].as_slice()));
-        let blocks = Blocks::search(&pyramid, &Pyramid::new(frame), cost, before);
-        for (k, start) in blocks.into_iter().enumerate() {
-            if step != 0 && step != STEPS[k] {
-                found[k].push(start);
-                continue;
-            }
-            let (field, field_bits) = refiner.refine(start, STEPS[k]);
-            bits[k] += field_bits;
-            found[k].push(field);
+        let before = index.checked_sub(1).map(|k| &blocks[k]);
+        let found = Blocks::search(&pyramid, &Pyramid::new(frame), cost, before);
+        blocks.push(found);
+        refiners.push(Refiner::new(&padded, quarters.as_ref(), *frame, cost));
+    }
+    let still: f32 = refiners.iter().map(Refiner::still_bits).sum();
+    let mut best: Option<(usize, f32, Vec<Vec<Vector>>)> = None;
+    let mut coarser: Option<Vec<Vec<Vector>>> = None;
+    for k in (0..STEPS.len()).rev() {
+        let mut bits = 0.0;
+        let mut fields = Vec::new();
+        for (index, refiner) in refiners.iter().enumerate() {
+            let start = coarser.as_ref().map(|c| c[index].as_slice());
+            let (field, field_bits) =
+                refiner.refine(start, std::mem::take(&mut blocks[index][k]), STEPS[k]);
+            bits += field_bits;
+            fields.push(field);
+        }
+        coarser = Some(fields.clone());
+        let wanted = step == STEPS[k] || step == 0 && best.as_ref().is_none_or(|b| bits < b.1);
+        if wanted {
+            best = Some((STEPS[k], bits, fields));
+        }
+        // Where half the step does not pay, a quarter hardly ever does.
+        if wanted == (step != 0) {
+            break;
         }
     }
-    let best = match STEPS.iter().position(|&s| s == step) {
-        Some(k) => k,
-        None => (0..3).min_by(|&a, &b| bits[a].total_cmp(&bits[b])).unwrap_or(0),
-    };
-    if step == 0 && still <= bits[best] {
+    let Some((best, _, fields)) = best else { return Field::still(frames.len()) };
+    let finish = |(refiner, field): (&Refiner, Vec<Vector>)| refiner.finish(field, best);
+    let (fields, bits): (Vec<_>, Vec<f32>) = refiners.iter().zip(fields).map(finish).unzip();
+    if step == 0 && still <= bits.iter().sum() {
         return Field::still(frames.len());
     }
-    let step = STEPS[best];
-    let (rows, columns) = (height.div_ceil(step), width.div_ceil(step));
-    let vectors = std::mem::take(&mut found[best]).concat();
-    Field { step, frames: frames.len(), rows, columns, vectors }
+    let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
+    Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
 }

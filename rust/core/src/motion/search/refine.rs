@@ -1,346 +1,265 @@
 //! Refinement of a whole field on what it predicts.
-//!
-//! Around the present field the prediction is linear in the vectors (image gradient times bilinear
-//! weight), so the squared error is a quadratic form that couples each vector with its eight
-//! neighbours. It is summed up once per pass; vectors then move in it, one after the other and
-//! several times over, weighing the change of error against the bits.
 
-use super::cost::{Cost, median_neighbour};
+use super::cost::Cost;
+use super::model::Model;
+use super::quarters::Quarters;
 use super::residual::{Residual, TILE};
-use crate::motion::compensate::predict_plane;
-use crate::motion::geometry::{Axis, Kind};
+use crate::motion::compensate::predict_area;
+use crate::motion::field::price;
+use crate::motion::geometry::{Area, Kind, Lattice};
 use crate::motion::plane::{Padded, Plane};
 use crate::motion::{MAX_COMPONENT, Vector};
 
-const LANES: usize = 8;
-const PASSES: usize = 4;
-const SWEEPS: usize = 3;
-/// How far from the point of linearisation the model is believed, in quarter samples.
-const TRUST: f32 = 6.0;
+/// Vectors that differ by more than this, in quarter samples, are too far apart for the model to
+/// get from one to the other.
+const FAR: i16 = 2;
+/// Most passes of the model, before vectors are taken over and after.
+const FIRST_PASSES: usize = 1;
+const PASSES: usize = 2;
 
+/// Refines the fields of one frame.
 pub(crate) struct Refiner<'a> {
     reference: &'a Padded<u8>,
+    /// Left out for very large pictures.
+    quarters: Option<&'a Quarters>,
     frame: Plane<'a, u8>,
     cost: Cost,
 }
 
+/// A field on its grid, with what it predicts and costs.
+pub(crate) struct Candidate {
+    pub field: Vec<Vector>,
+    /// Vectors and residual.
+    pub bits: f32,
+    prediction: Vec<u8>,
+    residual: Residual,
+}
+
+/// The grid that is being refined.
+struct Grid {
+    rows: usize,
+    columns: usize,
+    step: usize,
+    lattice: Lattice,
+    /// Whether predictions are what the decoder makes of a field, or roughly so.
+    exact: bool,
+}
+
 impl<'a> Refiner<'a> {
-    pub fn new(reference: &'a Padded<u8>, frame: Plane<'a, u8>, cost: Cost) -> Self {
-        Self { reference, frame, cost }
+    pub fn new(
+        reference: &'a Padded<u8>,
+        quarters: Option<&'a Quarters>,
+        frame: Plane<'a, u8>,
+        cost: Cost,
+    ) -> Self {
+        Self { reference, quarters, frame, cost }
+    }
+
+    fn whole(&self) -> Area {
+        Area { columns: 0..self.frame.width(), rows: 0..self.frame.height() }
     }
 
     /// Bits of the residual when the prediction is the reference as it is.
-    pub fn still_cost(&self) -> f32 {
+    pub fn still_bits(&self) -> f32 {
         let rows = (0..self.frame.height())
             .flat_map(|y| &self.reference.from(0, y as i32)[..self.frame.width()]);
         let prediction: Vec<u8> = rows.copied().collect();
-        Residual::new(&prediction, &self.frame, self.cost).bits
+        Residual::new(&prediction, &self.frame, &self.whole(), self.cost).bits.iter().sum()
     }
 
-    /// The refined field and its cost in bits, residual included.
-    pub fn refine(&self, start: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
-        let columns = self.frame.width().div_ceil(step);
-        let try_field = |field: &[Vector]| {
-            let prediction = self.predict(field, step);
-            let residual = Residual::new(&prediction, &self.frame, self.cost);
-            let bits = residual.bits + self.field_cost(field, columns);
-            (prediction, residual, bits)
-        };
-        let mut best = start;
-        let (mut prediction, mut residual, mut bits) = try_field(&best);
-        for _ in 0..PASSES {
-            let model = self.model(&prediction, &residual.slopes, step);
-            let candidate = model.descend(&best, self.cost);
-            if candidate == best {
-                break;
-            }
-            let tried = try_field(&candidate);
-            if tried.2 >= bits {
-                break;
-            }
-            best = candidate;
-            (prediction, residual, bits) = tried;
-        }
-        (best, bits)
-    }
-
-    fn predict(&self, vectors: &[Vector], step: usize) -> Vec<u8> {
-        let columns = self.frame.width().div_ceil(step);
-        predict_plane(self.reference, vectors, columns, step, Kind::Luma, 8)
-    }
-
-    fn field_cost(&self, vectors: &[Vector], columns: usize) -> f32 {
-        let bits = |(k, v): (usize, &Vector)| {
-            let predicted = median_neighbour(vectors, columns, k / columns, k % columns);
-            self.cost.vector(*v, predicted)
-        };
-        vectors.iter().enumerate().map(bits).sum()
-    }
-
-    fn model(&self, prediction: &[u8], weights: &[f32], step: usize) -> Model {
-        let (width, height) = (self.frame.width(), self.frame.height());
-        let (columns, rows) = (width.div_ceil(step), height.div_ceil(step));
-        let horizontal = Axis::new(width, step, columns, Kind::Luma);
-        let vertical = Axis::new(height, step, rows, Kind::Luma);
-        let tile_columns = width.div_ceil(TILE);
-        let mut model = Model::new(rows, columns);
-        let mut row = RowTerms::new(width);
-        let unit = 2.0 * step as f32;
-        for v in &vertical.spans {
-            let mut patches = vec![Moments::default(); horizontal.spans.len()];
-            for y in v.start..v.end {
-                let weights = &weights[y / TILE * tile_columns..][..tile_columns];
-                row.fill(prediction, &self.frame, y, weights);
-                let b = (v.weight + 2 * (y - v.start) as i32) as f32 / unit;
-                for (h, moments) in horizontal.spans.iter().zip(&mut patches) {
-                    let sums = row.sums(h.start, h.end, h.weight as f32 / unit, 2.0 / unit);
-                    moments.add(&sums, b);
-                }
-            }
-            for (h, moments) in horizontal.spans.iter().zip(&patches) {
-                model.add([v.low, v.high], [h.low, h.high], moments);
-            }
-        }
-        model
-    }
-}
-
-/// Gradient products and gradient times error of one row of samples, each times the row's weights.
-struct RowTerms {
-    /// xx, xy, yy, x · error, y · error; long enough for whole groups of lanes.
-    terms: [Vec<f32>; 5],
-}
-
-/// Sums over samples: three gradient products times 1, a, a², and two error products times 1, a.
-type RowSums = ([[f32; 3]; 3], [[f32; 2]; 2]);
-
-impl RowTerms {
-    fn new(width: usize) -> Self {
-        Self { terms: std::array::from_fn(|_| vec![0.0; width.next_multiple_of(LANES)]) }
-    }
-
-    fn fill(&mut self, prediction: &[u8], frame: &Plane<u8>, y: usize, weights: &[f32]) {
-        let (width, height) = (frame.width(), frame.height());
-        let row = |y: usize| &prediction[y * width..][..width];
-        let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-        let now = frame.row(y);
-        let [xx, xy, yy, xe, ye] = &mut self.terms;
-        let mut term = |x: usize, left: u8, right: u8, weight: f32| {
-            let gx = 0.5 * (right as i32 - left as i32) as f32;
-            let gy = 0.5 * (below[x] as i32 - above[x] as i32) as f32;
-            let e = (now[x] as i32 - here[x] as i32) as f32;
-            let (wx, wy) = (weight * gx, weight * gy);
-            xx[x] = wx * gx;
-            xy[x] = wx * gy;
-            yy[x] = wy * gy;
-            xe[x] = wx * e;
-            ye[x] = wy * e;
-        };
-        for (tile, &weight) in weights.iter().enumerate() {
-            for x in tile * TILE..(tile * TILE + TILE).min(width) {
-                term(x, here[x.saturating_sub(1)], here[(x + 1).min(width - 1)], weight);
-            }
-        }
-    }
-
-    fn sums(&self, start: usize, end: usize, first: f32, slope: f32) -> RowSums {
-        let end = end.next_multiple_of(LANES).min(self.terms[0].len());
-        let mut products = [[[0.0f32; LANES]; 3]; 3];
-        let mut errors = [[[0.0f32; LANES]; 2]; 2];
-        for x in (start..end).step_by(LANES) {
-            let a: [f32; LANES] = std::array::from_fn(|k| first + slope * (x - start + k) as f32);
-            for (sums, term) in products.iter_mut().zip(&self.terms[..3]) {
-                let t: &[f32; LANES] = term[x..].first_chunk().expect("whole groups");
-                for k in 0..LANES {
-                    let ta = t[k] * a[k];
-                    sums[0][k] += t[k];
-                    sums[1][k] += ta;
-                    sums[2][k] += ta * a[k];
-                }
-            }
-            for (sums, term) in errors.iter_mut().zip(&self.terms[3..]) {
-                let t: &[f32; LANES] = term[x..].first_chunk().expect("whole groups");
-                for k in 0..LANES {
-                    sums[0][k] += t[k];
-                    sums[1][k] += t[k] * a[k];
-                }
-            }
-        }
-        let total = |lanes: [f32; LANES]| lanes.iter().sum();
-        (products.map(|p| p.map(total)), errors.map(|e| e.map(total)))
-    }
-}
-
-/// Sums over the samples between four cell centres, by powers of the weights across and down.
-#[derive(Clone, Default)]
-struct Moments {
-    /// `[down][product][across]`.
-    products: [[[f32; 3]; 3]; 3],
-    errors: [[[f32; 2]; 2]; 2],
-}
-
-impl Moments {
-    fn add(&mut self, (products, errors): &RowSums, b: f32) {
-        for (power, out) in [1.0, b, b * b].into_iter().zip(&mut self.products) {
-            for (o, s) in out.iter_mut().flatten().zip(products.iter().flatten()) {
-                *o += power * s;
-            }
-        }
-        for (power, out) in [1.0, b].into_iter().zip(&mut self.errors) {
-            for (o, s) in out.iter_mut().flatten().zip(errors.iter().flatten()) {
-                *o += power * s;
-            }
-        }
-    }
-}
-
-/// Weights of the two ends of a span as polynomials of the position in it, and their products.
-const LINEAR: [[f32; 2]; 2] = [[1.0, -1.0], [0.0, 1.0]];
-const PRODUCT: [[[f32; 3]; 2]; 2] =
-    [[[1.0, -2.0, 1.0], [0.0, 1.0, -1.0]], [[0.0, 1.0, -1.0], [0.0, 0.0, 1.0]]];
-
-/// Error in bits as a quadratic form of the vectors' changes in quarter samples: for changes d,
-/// d' H d - 2 g' d.
-struct Model {
-    rows: usize,
-    columns: usize,
-    /// xx, xy, yy of each vector with its neighbours above left … below right.
-    hessian: Vec<[[f32; 3]; 9]>,
-    gradient: Vec<[f32; 2]>,
-}
-
-impl Model {
-    fn new(rows: usize, columns: usize) -> Self {
-        let cells = rows * columns;
-        Self { rows, columns, hessian: vec![[[0.0; 3]; 9]; cells], gradient: vec![[0.0; 2]; cells] }
-    }
-
-    /// Adds the samples between the centres of cells of these rows and columns.
-    fn add(&mut self, rows: [usize; 2], columns: [usize; 2], moments: &Moments) {
-        for (p, q) in (0..4).flat_map(|p| (0..4).map(move |q| (p, q))) {
-            let (down, across) = (PRODUCT[p / 2][q / 2], PRODUCT[p % 2][q % 2]);
-            let (r, c) = (rows[p / 2], columns[p % 2]);
-            let near = (rows[q / 2] + 1 - r) * 3 + columns[q % 2] + 1 - c;
-            let block = &mut self.hessian[r * self.columns + c][near];
-            for (by_product, weight) in moments.products.iter().zip(down) {
-                for (out, by_power) in block.iter_mut().zip(by_product) {
-                    let sum: f32 = by_power.iter().zip(across).map(|(m, a)| m * a).sum();
-                    *out += sum * weight / 16.0;
-                }
-            }
-        }
-        for p in 0..4 {
-            let (down, across) = (LINEAR[p / 2], LINEAR[p % 2]);
-            let gradient = &mut self.gradient[rows[p / 2] * self.columns + columns[p % 2]];
-            for (by_error, weight) in moments.errors.iter().zip(down) {
-                for (out, by_power) in gradient.iter_mut().zip(by_error) {
-                    let sum: f32 = by_power.iter().zip(across).map(|(m, a)| m * a).sum();
-                    *out += sum * weight / 4.0;
-                }
-            }
-        }
-    }
-
-    /// The field after some sweeps of moving each vector to where it costs least.
-    fn descend(&self, start: &[Vector], cost: Cost) -> Vec<Vector> {
-        let mut field = start.to_vec();
-        for sweep in 0..SWEEPS {
-            let mut moved = false;
-            for k in 0..field.len() {
-                // Every other sweep runs backwards, so that good vectors spread both ways.
-                let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
-                moved |= self.move_vector(cell, start, &mut field, cost);
-            }
-            if !moved {
-                break;
-            }
-        }
-        field
-    }
-
-    fn move_vector(&self, cell: usize, start: &[Vector], field: &mut [Vector], cost: Cost) -> bool {
-        let (row, column) = (cell / self.columns, cell % self.columns);
-        let origin = start[cell];
-        let mut g = self.gradient[cell];
-        let mut neighbours = [origin; 8];
-        let mut count = 0;
-        for (r, c, near) in self.neighbours(row, column) {
-            let other = r * self.columns + c;
-            neighbours[count] = field[other];
-            count += 1;
-            let d = [0, 1].map(|k| (field[other][k] - start[other][k]) as f32);
-            let [xx, xy, yy] = self.hessian[cell][near];
-            g[0] -= xx * d[0] + xy * d[1];
-            g[1] -= xy * d[0] + yy * d[1];
-        }
-        let [xx, xy, yy] = self.hessian[cell][4];
-        let error = |d: [f32; 2]| {
-            d[0] * d[0] * xx + 2.0 * d[0] * d[1] * xy + d[1] * d[1] * yy
-                - 2.0 * (g[0] * d[0] + g[1] * d[1])
-        };
-        let determinant = xx * yy - xy * xy + 1e-6 * (1.0 + xx + yy);
-        let optimum =
-            [(yy * g[0] - xy * g[1]) / determinant, (xx * g[1] - xy * g[0]) / determinant]
-                .map(|d| d.clamp(-TRUST, TRUST).round() as i16);
-        let present = field[cell];
-        let mut best = present;
-        let mut best_bits = f32::INFINITY;
-        let mut consider = |v: Vector| {
-            let v = v.map(|c| c.clamp(-MAX_COMPONENT, MAX_COMPONENT));
-            let d = [0, 1].map(|k| (v[k] - origin[k]) as f32);
-            if d[0].abs() > TRUST || d[1].abs() > TRUST {
-                return;
-            }
-            field[cell] = v;
-            let bits = error(d) + self.local_bits(row, column, field, cost);
-            if bits < best_bits {
-                (best, best_bits) = (v, bits);
-            }
-        };
-        consider(present);
-        let optimum = [0, 1].map(|k| origin[k] + optimum[k]);
-        consider(optimum);
-        for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
-            consider([optimum[0] + dx, optimum[1] + dy]);
-        }
-        for &v in &neighbours[..count] {
-            consider(v);
-            consider([v[0], optimum[1]]);
-            consider([optimum[0], v[1]]);
-        }
-        field[cell] = best;
-        best != present
-    }
-
-    /// Row, column and index of the cells around one.
-    fn neighbours(
+    /// The best field found with this step, and its bits, residual included.
+    ///
+    /// Begins with the refined field of twice the step, if there is one, and takes over what is
+    /// better in `blocks`.
+    pub fn refine(
         &self,
-        row: usize,
-        column: usize,
-    ) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let (rows, columns) = (self.rows, self.columns);
-        (0..9).filter(|&near| near != 4).filter_map(move |near| {
-            let r = (row + near / 3).checked_sub(1).filter(|&r| r < rows)?;
-            let c = (column + near % 3).checked_sub(1).filter(|&c| c < columns)?;
-            Some((r, c, near))
-        })
+        coarser: Option<&[Vector]>,
+        blocks: Vec<Vector>,
+        step: usize,
+    ) -> (Vec<Vector>, f32) {
+        let grid = self.grid(step, false);
+        let mut best = match coarser {
+            None => self.assess(&grid, blocks),
+            Some(coarser) => {
+                let size = [self.frame.width(), self.frame.height()];
+                let start = self.assess(&grid, grid.interpolate(coarser, size));
+                let start = self.descend(&grid, start, FIRST_PASSES);
+                self.take_over(&grid, start, &blocks)
+            }
+        };
+        best = self.descend(&grid, best, PASSES);
+        (best.field, best.bits)
     }
 
-    /// Bits of the vector at a cell and of those predicted from it.
-    fn local_bits(&self, row: usize, column: usize, field: &[Vector], cost: Cost) -> f32 {
-        let bits = |r: usize, c: usize| {
-            let predicted = median_neighbour(field, self.columns, r, c);
-            cost.vector(field[r * self.columns + c], predicted)
-        };
-        let mut sum = bits(row, column);
-        if column + 1 < self.columns {
-            sum += bits(row, column + 1);
+    /// A last pass, with the very prediction that the decoder makes.
+    pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
+        let grid = self.grid(step, true);
+        let best = self.descend(&grid, self.assess(&grid, field), PASSES);
+        (best.field, best.bits)
+    }
+
+    fn grid(&self, step: usize, exact: bool) -> Grid {
+        let size = [self.frame.width(), self.frame.height()];
+        let (rows, columns) = (size[1].div_ceil(step), size[0].div_ceil(step));
+        let lattice = Lattice::new(size, [rows, columns], step, Kind::Luma);
+        let exact = exact || self.quarters.is_none();
+        let lattice = if exact { lattice } else { lattice.in_quarters() };
+        Grid { rows, columns, step, lattice, exact }
+    }
+
+    fn assess(&self, grid: &Grid, field: Vec<Vector>) -> Candidate {
+        let area = self.whole();
+        let prediction = self.predict(grid, &field, &area);
+        let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
+        let prices = (0..field.len())
+            .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns));
+        let bits = residual.bits.iter().sum::<f32>() + prices.sum::<f32>();
+        Candidate { field, bits, prediction, residual }
+    }
+
+    fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
+        let mut out = vec![0; area.samples()];
+        match self.quarters {
+            Some(quarters) if !grid.exact => {
+                quarters.predict(&grid.lattice, field, area, &mut out);
+            }
+            _ => predict_area(self.reference, &grid.lattice, field, area, 8, &mut out),
         }
-        if row + 1 < self.rows {
-            for c in column.saturating_sub(1)..(column + 2).min(self.columns) {
-                sum += bits(row + 1, c);
+        out
+    }
+
+    /// Passes of moving all vectors in the model around the present field, while that helps.
+    fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> Candidate {
+        for _ in 0..passes {
+            let model = Model::new(
+                &best.prediction,
+                &best.residual.slopes,
+                &self.frame,
+                &grid.lattice,
+                grid.rows,
+            );
+            let field = model.descend(&best.field);
+            if field == best.field {
+                break;
+            }
+            let next = self.assess(grid, field);
+            if next.bits >= best.bits {
+                break;
+            }
+            best = next;
+        }
+        best
+    }
+
+    /// Takes over those vectors of `others` that are far from the field's own and pay.
+    fn take_over(&self, grid: &Grid, mut best: Candidate, others: &[Vector]) -> Candidate {
+        for (cell, &other) in others.iter().enumerate() {
+            let own = best.field[cell];
+            if (0..2).all(|k| (own[k] - other[k]).abs() <= FAR) {
+                continue;
+            }
+            let (row, column) = (cell / grid.columns, cell % grid.columns);
+            let before = grid.local_price(&best.field, row, column);
+            best.field[cell] = other;
+            let price = grid.local_price(&best.field, row, column) - before;
+            let area = grid.reach(row, column, [self.frame.width(), self.frame.height()]);
+            let prediction = self.predict(grid, &best.field, &area);
+            let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
+            let change =
+                price + residual.bits.iter().sum::<f32>() - best.bits_of(&area, self.frame.width());
+            if change < 0.0 {
+                best.put(&area, self.frame.width(), &prediction, &residual);
+                best.bits += change;
+            } else {
+                best.field[cell] = own;
             }
         }
-        sum
+        best
     }
+}
+
+impl Candidate {
+    /// The tiles of an area: for each of their rows, where it is in the whole.
+    fn tile_rows(area: &Area, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let columns = width.div_ceil(TILE);
+        let (left, right) = (area.columns.start / TILE, area.columns.end.div_ceil(TILE));
+        (area.rows.start / TILE..area.rows.end.div_ceil(TILE))
+            .map(move |row| row * columns + left..row * columns + right)
+    }
+
+    fn bits_of(&self, area: &Area, width: usize) -> f32 {
+        Self::tile_rows(area, width).flat_map(|row| &self.residual.bits[row]).sum()
+    }
+
+    fn put(&mut self, area: &Area, width: usize, prediction: &[u8], residual: &Residual) {
+        for (y, row) in area.rows.clone().zip(prediction.chunks_exact(area.width())) {
+            self.prediction[y * width..][area.columns.clone()].copy_from_slice(row);
+        }
+        let columns = area.width().div_ceil(TILE);
+        for (k, row) in Self::tile_rows(area, width).enumerate() {
+            let from = k * columns..(k + 1) * columns;
+            self.residual.bits[row.clone()].copy_from_slice(&residual.bits[from.clone()]);
+            self.residual.slopes[row].copy_from_slice(&residual.slopes[from]);
+        }
+    }
+}
+
+impl Grid {
+    /// The field of twice the step, interpolated at this grid's centres.
+    fn interpolate(&self, coarser: &[Vector], size: [usize; 2]) -> Vec<Vector> {
+        let [width, height] = size.map(|length| length.div_ceil(2 * self.step));
+        let near = |i: usize, count: usize| {
+            let other = (i / 2 + i % 2 * 2).saturating_sub(1);
+            [i / 2, other.min(count - 1)]
+        };
+        let vector = |cell: usize| {
+            let rows = near(cell / self.columns, height);
+            let columns = near(cell % self.columns, width);
+            [0, 1].map(|k| {
+                let at = |r: usize, c: usize| i32::from(coarser[rows[r] * width + columns[c]][k]);
+                ((9 * at(0, 0) + 3 * (at(0, 1) + at(1, 0)) + at(1, 1) + 8) >> 4) as i16
+            })
+        };
+        (0..self.rows * self.columns).map(vector).collect()
+    }
+
+    /// The samples that a vector has a share in.
+    fn reach(&self, row: usize, column: usize, [width, height]: [usize; 2]) -> Area {
+        let side = |cell: usize, cells: usize, length: usize| {
+            let half = self.step / 2;
+            let start = if cell == 0 { 0 } else { cell * self.step - half };
+            let end = if cell + 1 == cells { length } else { (cell + 1) * self.step + half };
+            start..end.min(length)
+        };
+        Area { columns: side(column, self.columns, width), rows: side(row, self.rows, height) }
+    }
+
+    fn local_price(&self, field: &[Vector], row: usize, column: usize) -> f32 {
+        local_price(field, [self.rows, self.columns], row, column)
+    }
+}
+
+/// Bits of the vector at a cell and of those predicted from it.
+pub(super) fn local_price(
+    field: &[Vector],
+    [rows, columns]: [usize; 2],
+    row: usize,
+    column: usize,
+) -> f32 {
+    let mut sum = price(field, columns, row, column);
+    if column + 1 < columns {
+        sum += price(field, columns, row, column + 1);
+    }
+    if row + 1 < rows {
+        // In the last column the corner is the one above to the left.
+        for c in column.saturating_sub(1)..(column + 2).min(columns) {
+            sum += price(field, columns, row + 1, c);
+        }
+    }
+    sum
+}
+
+/// Keeps a component in range.
+pub(super) fn clamp(component: i16) -> i16 {
+    component.clamp(-MAX_COMPONENT, MAX_COMPONENT)
 }

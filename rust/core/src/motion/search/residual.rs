@@ -1,7 +1,9 @@
 //! What a residual costs: an estimate of the bits of its transform coefficients.
 
-use super::cost::Cost;
+use super::cost::{Cost, log2};
+use crate::motion::geometry::Area;
 use crate::motion::plane::Plane;
+use crate::motion::wide::wide;
 
 /// Edge of the squares that are transformed.
 pub(crate) const TILE: usize = 8;
@@ -9,55 +11,66 @@ pub(crate) const TILE: usize = 8;
 const LANES: usize = 8;
 const TERMS: usize = TILE * TILE * LANES;
 
-/// The cost of a residual and how it would change.
+/// What the residual of some tiles costs and how that would change.
+#[derive(Clone, Default)]
 pub(crate) struct Residual {
-    /// Bits of the whole.
-    pub bits: f32,
-    /// For each tile, row by row, bits per unit of squared error.
+    /// Bits of each tile, row by row.
+    pub bits: Vec<f32>,
+    /// Bits per unit of squared error of each tile.
     pub slopes: Vec<f32>,
 }
 
 impl Residual {
-    /// Of `prediction`, row by row of the frame's width, against `frame`.
-    pub fn new(prediction: &[u8], frame: &Plane<u8>, cost: Cost) -> Self {
-        let (width, height) = (frame.width(), frame.height());
-        let columns = width.div_ceil(TILE);
-        let mut slopes = Vec::with_capacity(columns * height.div_ceil(TILE));
-        let mut bits = 0.0;
-        let mut terms = [0.0; TERMS];
-        for top in (0..height).step_by(TILE) {
-            for left in (0..width).step_by(TILE * LANES) {
-                let right = width.min(left + TILE * LANES);
-                let bottom = height.min(top + TILE);
-                if right - left < TILE * LANES || bottom - top < TILE {
-                    terms.fill(0.0);
-                }
-                for y in top..bottom {
-                    let a = &frame.row(y)[left..right];
-                    let b = &prediction[y * width + left..][..right - left];
-                    load(&mut terms[(y - top) * TILE * LANES..][..TILE * LANES], a, b);
-                }
-                transform(&mut terms);
-                let (lane_bits, lane_slopes) = weigh(&terms, cost);
-                let lanes = (right - left).div_ceil(TILE);
-                bits += lane_bits[..lanes].iter().sum::<f32>();
-                slopes.extend_from_slice(&lane_slopes[..lanes]);
-            }
-        }
-        Self { bits, slopes }
+    /// Of the tiles of an area, whose prediction is given row by row.
+    pub fn new(prediction: &[u8], frame: &Plane<u8>, area: &Area, cost: Cost) -> Self {
+        let mut residual = Self::default();
+        measure(prediction, frame, area, cost, &mut residual);
+        residual
     }
 }
 
-/// Differences of a row, so that equal columns of the tiles lie side by side.
-fn load(terms: &mut [f32], a: &[u8], b: &[u8]) {
-    for (lane, (a, b)) in a.chunks(TILE).zip(b.chunks(TILE)).enumerate() {
-        for (x, (&a, &b)) in a.iter().zip(b).enumerate() {
-            terms[x * LANES + lane] = (a as i32 - b as i32) as f32;
+wide! {
+    fn measure(
+        prediction: &[u8],
+        frame: &Plane<u8>,
+        area: &Area,
+        cost: Cost,
+        out: &mut Residual,
+    ) {
+        let columns = area.width().div_ceil(TILE);
+        let count = columns * area.height().div_ceil(TILE);
+        let mut terms = [0.0; TERMS];
+        for first in (0..count).step_by(LANES) {
+            let lanes = LANES.min(count - first);
+            if lanes < LANES || area.width() % TILE + area.height() % TILE > 0 {
+                terms.fill(0.0);
+            }
+            for lane in 0..lanes {
+                let (x, y) = ((first + lane) % columns * TILE, (first + lane) / columns * TILE);
+                load(prediction, frame, area, [x, y], &mut terms[lane..]);
+            }
+            transform(&mut terms);
+            weigh(&terms, cost, lanes, out);
+        }
+    }
+}
+
+/// The differences of the tile at (x, y) of the area, every `LANES`-th element of `terms`.
+#[inline(always)]
+fn load(prediction: &[u8], frame: &Plane<u8>, area: &Area, [x, y]: [usize; 2], terms: &mut [f32]) {
+    let width = TILE.min(area.width() - x);
+    for k in 0..TILE.min(area.height() - y) {
+        let a = &frame.row(area.rows.start + y + k)[area.columns.start + x..][..width];
+        let b = &prediction[(y + k) * area.width() + x..][..width];
+        let terms = terms[k * TILE * LANES..].iter_mut().step_by(LANES);
+        for ((term, &a), &b) in terms.zip(a).zip(b) {
+            *term = (i32::from(a) - i32::from(b)) as f32;
         }
     }
 }
 
 /// Walsh-Hadamard transform of the lanes' tiles, without the factor 1/8.
+#[inline(always)]
 fn transform(terms: &mut [f32; TERMS]) {
     for log2 in 0..6 {
         let stride = LANES << log2;
@@ -70,8 +83,9 @@ fn transform(terms: &mut [f32; TERMS]) {
     }
 }
 
-/// Bits and slopes of the tiles.
-fn weigh(terms: &[f32; TERMS], cost: Cost) -> ([f32; LANES], [f32; LANES]) {
+/// Adds bits and slopes of the first tiles.
+#[inline(always)]
+fn weigh(terms: &[f32; TERMS], cost: Cost, lanes: usize, out: &mut Residual) {
     let scale = 1.0 / (cost.floor() * (TILE * TILE) as f32);
     let mut bits = [0.0; LANES];
     let mut coded = [0.0; LANES];
@@ -90,20 +104,10 @@ fn weigh(terms: &[f32; TERMS], cost: Cost) -> ([f32; LANES], [f32; LANES]) {
             bits[k] += 0.5 * log2(product[k]);
         }
     }
-    let mut slopes = [0.0; LANES];
-    for k in 0..LANES {
+    out.bits.extend_from_slice(&bits[..lanes]);
+    out.slopes.extend((0..lanes).map(|k| {
         // Where nothing is left, the slope is that of a small error.
         let share = (coded[k] + 1e-6) / (squares[k] + 1e-6);
-        slopes[k] = 0.5 * std::f32::consts::LOG2_E * share / cost.floor();
-    }
-    (bits, slopes)
-}
-
-/// log2 of a positive, normal number, to about 0.01.
-#[inline(always)]
-fn log2(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let exponent = (bits >> 23) as i32 - 127;
-    let m = f32::from_bits(bits & 0x007f_ffff | 0x3f80_0000) - 1.0;
-    exponent as f32 + m * (1.0 + (1.0 - m) * (0.424 - 0.160 * m))
+        0.5 * std::f32::consts::LOG2_E * share / cost.floor()
+    }));
 }

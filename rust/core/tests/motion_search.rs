@@ -1,0 +1,160 @@
+//! The search on motion that is known.
+
+use ui2c_core::motion::{Field, Plane, STEPS, Sample, Vector, compensate, search};
+
+/// Detail at every scale, without repetition.
+fn texture(width: usize, height: usize) -> Vec<u8> {
+    let mut noise = 1u32;
+    let mut blobs: Vec<[f32; 4]> = Vec::new();
+    let mut random = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 8) as f32 / (1 << 24) as f32
+    };
+    for _ in 0..width * height / 90 + 4 {
+        let size = 2.0 + 14.0 * random() * random();
+        let (x, y) = (random() * width as f32, random() * height as f32);
+        blobs.push([x, y, size, 160.0 * (random() - 0.5)]);
+    }
+    let mut out = vec![128.0f32; width * height];
+    for [x, y, size, height_of] in blobs {
+        let reach = (3.0 * size) as i32;
+        for py in (y as i32 - reach).max(0)..(y as i32 + reach).min(height as i32) {
+            for px in (x as i32 - reach).max(0)..(x as i32 + reach).min(width as i32) {
+                let d2 = (px as f32 - x).powi(2) + (py as f32 - y).powi(2);
+                out[py as usize * width + px as usize] += height_of * (-d2 / (size * size)).exp();
+            }
+        }
+    }
+    out.into_iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+}
+
+/// The reference moved by one vector, with the normative kernel.
+fn moved<S: Sample>(reference: &Plane<S>, v: Vector, bit_depth: u32) -> Vec<S> {
+    let (width, height) = (reference.width(), reference.height());
+    let (rows, columns) = (height.div_ceil(64), width.div_ceil(64));
+    let field = Field::new(64, 1, rows, columns, vec![v; rows * columns]).unwrap();
+    let chroma = vec![S::default(); width.div_ceil(2) * height.div_ceil(2)];
+    let half = Plane::new(width.div_ceil(2), height.div_ceil(2), &chroma).unwrap();
+    let mut predicted = compensate([*reference, half, half], &field, bit_depth).unwrap();
+    let [luma, ..] = predicted.remove(0);
+    luma
+}
+
+fn found(width: usize, height: usize, first: Vector, second: Vector, step: usize) -> Field {
+    let samples = texture(width, height);
+    let reference = Plane::new(width, height, &samples).unwrap();
+    let frames = [first, second].map(|v| moved(&reference, v, 8));
+    let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
+    search(reference, &frames, 8, 50.0, step).unwrap()
+}
+
+#[test]
+fn pans_are_found_exactly() {
+    let pans: [(Vector, Vector); 8] = [
+        ([4, 0], [8, 0]),
+        ([-5, 3], [-10, 6]),
+        ([1, -1], [2, -2]),
+        ([37, 22], [74, 44]),
+        ([-90, 61], [-180, 122]),
+        ([128, 0], [256, 0]),
+        ([0, -127], [0, -254]),
+        ([14, 9], [-3, 2]),
+    ];
+    for (first, second) in pans {
+        let field = found(224, 176, first, second, 0);
+        assert_ne!(field.step(), 0, "{first:?}");
+        for (frame, expected) in [first, second].into_iter().enumerate() {
+            assert!(field.frame(frame).iter().all(|&v| v == expected), "{expected:?}: {field:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pan_is_found_with_any_step_and_at_odd_sizes() {
+    for step in STEPS {
+        for (width, height) in [(128, 128), (131, 97), (200, 33)] {
+            let field = found(width, height, [9, -6], [18, -12], step);
+            assert_eq!(field.step(), step);
+            let extent = (field.frames(), field.rows(), field.columns());
+            assert_eq!(extent, (2, height.div_ceil(step), width.div_ceil(step)));
+            assert!(field.frame(0).iter().all(|&v| v == [9, -6]), "{width} {step} {field:?}");
+            assert!(field.frame(1).iter().all(|&v| v == [18, -12]), "{width} {step} {field:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pan_is_found_at_ten_bits() {
+    let (width, height) = (160, 112);
+    let samples: Vec<u16> = texture(width, height).iter().map(|&s| u16::from(s) * 4 + 1).collect();
+    let reference = Plane::new(width, height, &samples).unwrap();
+    let frame = moved(&reference, [-7, 11], 10);
+    let frames = [Plane::new(width, height, &frame).unwrap()];
+    let field = search(reference, &frames, 10, 50.0, 0).unwrap();
+    assert!(field.step() != 0 && field.vectors().iter().all(|&v| v == [-7, 11]), "{field:?}");
+}
+
+#[test]
+fn without_motion_there_is_no_field() {
+    for (width, height) in [(1, 1), (2, 7), (16, 16), (130, 67), (256, 144)] {
+        let samples = texture(width, height);
+        let plane = Plane::new(width, height, &samples).unwrap();
+        let field = search(plane, &[plane, plane], 8, 50.0, 0).unwrap();
+        assert_eq!(field, Field::still(2), "{width} x {height}");
+    }
+}
+
+#[test]
+fn noise_is_no_motion() {
+    let (width, height) = (192, 128);
+    let samples = texture(width, height);
+    let mut noise = 7u32;
+    let mut noisy = || -> Vec<u8> {
+        let mut step = |&s: &u8| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            s.saturating_add((noise >> 30) as u8)
+        };
+        samples.iter().map(&mut step).collect()
+    };
+    let (reference, first, second) = (noisy(), noisy(), noisy());
+    let plane = |s| Plane::new(width, height, s).unwrap();
+    let field = search(plane(&reference), &[plane(&first), plane(&second)], 8, 50.0, 0).unwrap();
+    assert_eq!(field.step(), 0, "{field:?}");
+}
+
+#[test]
+fn a_zoom_is_predicted_far_better_than_a_copy() {
+    let (width, height) = (256, 192);
+    let samples = texture(width, height);
+    let reference = Plane::new(width, height, &samples).unwrap();
+    // Vectors that grow from the centre, as a zoom makes them.
+    let zoom = |r: i16, c: i16| [3 * (2 * c - 15), 3 * (2 * r - 11)];
+    let vectors = (0..12).flat_map(|r| (0..16).map(move |c| zoom(r, c))).collect();
+    let field = Field::new(16, 1, 12, 16, vectors).unwrap();
+    let chroma = vec![0; width * height / 4];
+    let half = Plane::new(width / 2, height / 2, &chroma).unwrap();
+    let planes = [reference, half, half];
+    let [frame, ..] = compensate(planes, &field, 8).unwrap().remove(0);
+    let target = Plane::new(width, height, &frame).unwrap();
+    let field = search(reference, &[target], 8, 20.0, 0).unwrap();
+    let [predicted, ..] = compensate(planes, &field, 8).unwrap().remove(0);
+    let error = |a: &[u8]| -> u64 {
+        a.iter().zip(&frame).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum()
+    };
+    let (with, without) = (error(&predicted), error(&samples));
+    assert!(with * 50 < without, "{with} against {without}");
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let samples = vec![0u8; 64];
+    let plane = Plane::new(8, 8, &samples).unwrap();
+    let other = Plane::new(16, 4, &samples).unwrap();
+    assert!(search(plane, &[plane], 8, 50.0, 0).is_ok());
+    assert!(search(plane, &[plane], 8, 50.0, 8).is_err());
+    assert!(search(plane, &[plane], 8, f32::NAN, 0).is_err());
+    assert!(search(plane, &[plane], 8, 0.0, 0).is_err());
+    assert!(search(plane, &[plane], 9, 50.0, 0).is_err());
+    assert!(search(plane, &[other], 8, 50.0, 0).is_err());
+    assert_eq!(search(plane, &[], 8, 50.0, 0).unwrap().frames(), 0);
+}

@@ -1,0 +1,153 @@
+"""The training loop on tiny shards: it learns, resumes, and saves models that code."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ui2c import _core
+from ui2c.network.codec import Codec
+from ui2c.network.config import config_for
+from ui2c.network.weights import load_model
+from ui2c.train.config import Stage, TrainConfig, load_config
+from ui2c.train.graph import Start, gaussian_bits, predict, run_clip
+from ui2c.train.loader import SIDE, Loader, mirrored, mirrored_field
+from ui2c.train.loop import Trainer
+from ui2c.train.optimizer import orthogonalise
+from ui2c.train.shards import motion_of
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One shard of three clips that pan over a smooth random texture."""
+    folder = tmp_path_factory.mktemp("shards")
+    rng = np.random.default_rng(3)
+    frames = np.zeros((3, 17, SIDE * SIDE * 3 // 2), np.uint8)
+    for clip in range(3):
+        coarse = torch.from_numpy(rng.uniform(40, 210, (1, 1, 30, 30))).float()
+        wide = torch.nn.functional.interpolate(coarse, size=(240, 240), mode="bicubic")
+        wide = wide.clamp(16, 235).round().to(torch.uint8).numpy()[0, 0]
+        for t in range(17):
+            luma = wide[t : t + SIDE, 2 * t : 2 * t + SIDE]
+            chroma = wide[: SIDE // 2, : SIDE // 2]
+            frames[clip, t] = np.concatenate([luma.ravel(), chroma.ravel(), chroma.ravel()])
+    steps, vectors = motion_of(frames)
+    for name, array in (("frames", frames), ("steps", steps), ("vectors", vectors)):
+        np.save(folder / f"shard_00000.{name}.npy", array)
+    return folder
+
+
+def config(shards: Path, output: Path) -> TrainConfig:
+    return TrainConfig(
+        model="nano",
+        shards=shards,
+        output=output,
+        stages=(Stage(steps=3, units=2, batch=2),),
+        warmup_steps=1,
+    )
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-single", "nano-implicit"])
+def test_a_run_saves_a_model_that_codes_and_goes_on(
+    shards: Path, tmp_path: Path, name: str
+) -> None:
+    run = replace(config(shards, tmp_path), model=name)
+    trainer = Trainer(run, "cpu")
+    before = [p.detach().clone() for p in trainer.codec.parameters()]
+    trainer.run()
+    assert trainer.step == 3 and trainer.skipped == 0
+    assert any(
+        not torch.equal(a, b) for a, b in zip(before, trainer.codec.parameters(), strict=True)
+    )
+    assert load_model(tmp_path / f"{name}.safetensors").config == config_for(name)
+
+    resumed = Trainer(replace(run, stages=(Stage(steps=4, units=2, batch=2),)), "cpu")
+    assert resumed.step == 3
+    for a, b in zip(trainer.codec.parameters(), resumed.codec.parameters(), strict=True):
+        assert torch.equal(a, b)
+    momenta = [o.state_dict()["state"] for o in (trainer.optimizers[0], resumed.optimizers[0])]
+    assert all(
+        torch.equal(momenta[0][i]["momentum"], momenta[1][i]["momentum"]) for i in momenta[0]
+    )
+    resumed.run()
+    assert resumed.step == 4
+
+
+def test_a_run_starts_from_a_model_file(shards: Path, tmp_path: Path) -> None:
+    Trainer(config(shards, tmp_path / "a"), "cpu").run()
+    run = replace(config(shards, tmp_path / "b"), init=str(tmp_path / "a" / "nano.safetensors"))
+    names = {n for n, _ in Codec(config_for("nano")).named_parameters()}
+    assert {n for n, _ in Trainer(run, "cpu").codec.named_parameters()} == names
+
+
+def test_training_learns(shards: Path, tmp_path: Path) -> None:
+    run = replace(
+        config(shards, tmp_path), stages=(Stage(steps=40, units=2, batch=2, rate_weight=0.0),)
+    )
+    trainer = Trainer(run, "cpu")
+    batch, start = Loader(shards, config_for("nano"), seed=9).batch(3, 2)
+    blank = torch.ones(3, dtype=torch.bool)
+    start = Start(start.rows, start.cycle * 0, blank, start.reference * 0)
+
+    def error() -> float:
+        with torch.no_grad():
+            return float(run_clip(trainer.codec, batch, start).error.mean())
+
+    before = error()
+    trainer.run()
+    after = error()
+    assert after < 0.8 * before
+
+
+def test_mirrored_fields_predict_mirrored_frames(shards: Path) -> None:
+    frames = np.load(shards / "shard_00000.frames.npy")[0, :, : SIDE * SIDE]
+    luma = frames.reshape(-1, SIDE, SIDE)
+    step, field = _core.search_motion(luma[0], luma[1:3].copy(), lagrangian=25.0, step=16)
+    assert step == 16
+    for bits in range(8):
+        mirror = np.array([bits & 1, bits & 2, bits & 4]).astype(bool)
+        turned = mirrored(luma, mirror)
+        vectors = np.ascontiguousarray(mirrored_field(field, mirror))
+        grey = np.full((SIDE // 2, SIDE // 2), 128, np.uint8)
+        predicted = _core.compensate((turned[0], grey, grey), step, vectors)
+        for t in range(2):
+            error = predicted[t][0].astype(int) - turned[t + 1]
+            inside = error[16:-16, 16:-16]
+            assert np.abs(inside).mean() < 2, mirror
+
+
+def test_batches_are_predicted_as_in_the_codec(shards: Path) -> None:
+    loader = Loader(shards, config_for("nano"), seed=1)
+    batch, _ = loader.batch(2, 2)
+    packed = predict(batch.frames[:, 0], batch.steps[:, 0], batch.vectors[:, 0])
+    assert packed.shape == (2, 16, 16, 192)
+    error = (packed - batch.frames[:, 1:3].permute(0, 2, 3, 1, 4).flatten(3)).abs().mean()
+    still = (batch.frames[:, :1] - batch.frames[:, 1:3]).abs().mean()
+    assert error < still / 2
+
+
+def test_gaussian_bits_are_those_of_the_distribution() -> None:
+    scale = torch.tensor(1.7)
+    x = torch.arange(-4.0, 5.0)
+    normal = torch.distributions.Normal(0.0, float(scale))
+    expected = -torch.log2(normal.cdf(x + 0.5) - normal.cdf(x - 0.5))
+    assert torch.allclose(gaussian_bits(x, scale), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 128), (96, 160)])
+def test_orthogonal_updates_have_singular_values_near_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(1, *shape)))
+    assert float(values.max()) < 1.3 and float(values.median()) > 0.6
+
+
+def test_configurations_name_what_they_do_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    base = 'model = "nano"\nshards = "s"\noutput = "o"\n'
+    path.write_text(base + "speed = 3\n[[stage]]\nsteps = 1\nunits = 1\nbatch = 1\n")
+    with pytest.raises(ValueError, match="speed"):
+        load_config(path)
+    path.write_text(base)
+    with pytest.raises(ValueError, match="stage"):
+        load_config(path)

@@ -5,10 +5,12 @@
 //! neighbours. It is summed up once; vectors then move in it, one after the other and several times
 //! over, weighing the change of error against the bits.
 
+use std::ops::Range;
+
 use super::refine::{clamp, local_price};
 use super::residual::TILE;
 use crate::motion::Vector;
-use crate::motion::geometry::{Lattice, Span};
+use crate::motion::geometry::Lattice;
 use crate::motion::plane::Plane;
 use crate::motion::wide::wide;
 
@@ -17,129 +19,113 @@ const SWEEPS: usize = 3;
 /// How far from the point of linearisation the model is believed, in quarter samples.
 const TRUST: f32 = 6.0;
 
-wide! {
-    /// Sums up the samples of the rows in `v`, for each horizontal span on its own.
-    fn sum_rows(
-        prediction: &[u8],
-        weights: &[f32],
-        frame: &Plane<u8>,
-        lattice: &Lattice,
-        v: &Span,
-        patches: &mut [Moments],
-    ) {
-        let tile_columns = frame.width().div_ceil(TILE);
-        let mut row = RowTerms::new(frame.width());
-        let unit = 1.0 / (2 * lattice.step()) as f32;
-        for y in v.start..v.end {
-            let weights = &weights[y / TILE * tile_columns..][..tile_columns];
-            row.fill(prediction, frame, y, weights);
-            let b = (v.weight + 2 * (y - v.start) as i32) as f32 * unit;
-            for (h, moments) in lattice.horizontal.spans.iter().zip(&mut *patches) {
-                let sums = row.sums(h.start, h.end, h.weight as f32 * unit, 2.0 * unit);
-                moments.add(&sums, b);
-            }
-        }
-    }
+/// Pictures laid out for sums over groups of lanes.
+struct Layout {
+    /// The prediction with a repeated sample all around, and enough at the end for whole groups.
+    prediction: Vec<u8>,
+    /// The frame, with enough at the end of its rows for whole groups.
+    frame: Vec<u8>,
+    stride: usize,
 }
 
-/// Gradient products and gradient times error of one row of samples, each times the row's weights.
-struct RowTerms {
-    /// xx, xy, yy, x · error, y · error; long enough for whole groups of lanes.
-    terms: [Vec<f32>; 5],
-    framed: Vec<u8>,
-    weights: Vec<f32>,
-}
-
-/// Sums over samples: three gradient products times 1, a, a², and two error products times 1, a.
-type RowSums = ([[f32; 3]; 3], [[f32; 2]; 2]);
-
-impl RowTerms {
-    fn new(width: usize) -> Self {
-        let length = width.next_multiple_of(LANES);
-        Self {
-            terms: std::array::from_fn(|_| vec![0.0; length]),
-            framed: vec![0; width + 2],
-            weights: vec![0.0; length],
-        }
-    }
-
-    #[inline(always)]
-    fn fill(&mut self, prediction: &[u8], frame: &Plane<u8>, y: usize, weights: &[f32]) {
+impl Layout {
+    fn new(prediction: &[u8], frame: &Plane<u8>) -> Self {
         let (width, height) = (frame.width(), frame.height());
-        let row = |y: usize| &prediction[y * width..][..width];
-        let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-        let now = frame.row(y);
-        let [xx, xy, yy, xe, ye] = self.terms.each_mut().map(|t| &mut t[..width]);
-        // The row with its ends repeated, so that every sample has two neighbours.
-        let framed = &mut self.framed[..width + 2];
-        (framed[0], framed[width + 1]) = (here[0], here[width - 1]);
-        framed[1..=width].copy_from_slice(here);
-        for (weight, x) in self.weights.chunks_mut(TILE).zip(weights) {
-            weight.fill(*x);
+        let stride = width.next_multiple_of(LANES) + 2;
+        let mut framed = Vec::with_capacity((height + 2) * stride);
+        for y in 0..height + 2 {
+            let row = &prediction[y.saturating_sub(1).min(height - 1) * width..][..width];
+            framed.push(row[0]);
+            framed.extend_from_slice(row);
+            framed.resize((y + 1) * stride, row[width - 1]);
         }
-        let weights = &self.weights[..width];
-        let (left, right) = (&framed[..width], &framed[2..width + 2]);
-        for x in 0..width {
-            let gx = 0.5 * (i32::from(right[x]) - i32::from(left[x])) as f32;
-            let gy = 0.5 * (i32::from(below[x]) - i32::from(above[x])) as f32;
-            let e = (i32::from(now[x]) - i32::from(here[x])) as f32;
-            let (wx, wy) = (weights[x] * gx, weights[x] * gy);
-            xx[x] = wx * gx;
-            xy[x] = wx * gy;
-            yy[x] = wy * gy;
-            xe[x] = wx * e;
-            ye[x] = wy * e;
+        let mut padded = Vec::with_capacity(height * stride);
+        for y in 0..height {
+            padded.extend_from_slice(frame.row(y));
+            padded.resize((y + 1) * stride, 0);
         }
+        Self { prediction: framed, frame: padded, stride }
     }
+}
 
-    #[inline(always)]
-    fn sums(&self, start: usize, end: usize, first: f32, slope: f32) -> RowSums {
-        let end = end.next_multiple_of(LANES).min(self.terms[0].len());
-        let mut products = [[[0.0f32; LANES]; 3]; 3];
-        let mut errors = [[[0.0f32; LANES]; 2]; 2];
-        for x in (start..end).step_by(LANES) {
-            let a: [f32; LANES] = std::array::from_fn(|k| first + slope * (x - start + k) as f32);
-            for (sums, term) in products.iter_mut().zip(&self.terms[..3]) {
-                let t: &[f32; LANES] = term[x..].first_chunk().expect("whole groups");
-                for k in 0..LANES {
-                    let ta = t[k] * a[k];
-                    sums[0][k] += t[k];
-                    sums[1][k] += ta;
-                    sums[2][k] += ta * a[k];
+/// Sums of one group of lanes over rows: three gradient products times 1, b, b², and two products
+/// of gradient and error times 1, b.
+#[derive(Clone, Default)]
+struct LaneSums {
+    products: [[[f32; LANES]; 3]; 3],
+    errors: [[[f32; LANES]; 2]; 2],
+}
+
+wide! {
+    /// The sums over `rows` at the lanes from `x` on. `b` goes along `line`: its first value and its
+    /// growth per row.
+    /// `weights` are those of the tiles below each other at this place, `lanes` of them count.
+    fn sum_lanes(
+        layout: &Layout,
+        x: usize,
+        rows: Range<usize>,
+        line: [f32; 2],
+        weights: &[f32],
+        lanes: usize,
+        out: &mut LaneSums,
+    ) {
+        let [first, slope] = line;
+        let mut sums = LaneSums::default();
+        for y in rows.clone() {
+            let group = |row: usize, x: usize| -> &[u8; LANES] {
+                layout.prediction[row * layout.stride + x..].first_chunk().expect("padded")
+            };
+            let (above, below) = (group(y, x + 1), group(y + 2, x + 1));
+            let (left, here, right) = (group(y + 1, x), group(y + 1, x + 1), group(y + 1, x + 2));
+            let now: &[u8; LANES] =
+                layout.frame[y * layout.stride + x..].first_chunk().expect("padded");
+            let b = first + slope * (y - rows.start) as f32;
+            let weight = weights[y / TILE];
+            for k in 0..LANES {
+                let weight = if k < lanes { weight } else { 0.0 };
+                let gx = 0.5 * (i32::from(right[k]) - i32::from(left[k])) as f32;
+                let gy = 0.5 * (i32::from(below[k]) - i32::from(above[k])) as f32;
+                let e = (i32::from(now[k]) - i32::from(here[k])) as f32;
+                let (wx, wy) = (weight * gx, weight * gy);
+                for (sums, product) in sums.products.iter_mut().zip([wx * gx, wx * gy, wy * gy]) {
+                    let times_b = product * b;
+                    sums[0][k] += product;
+                    sums[1][k] += times_b;
+                    sums[2][k] += times_b * b;
                 }
-            }
-            for (sums, term) in errors.iter_mut().zip(&self.terms[3..]) {
-                let t: &[f32; LANES] = term[x..].first_chunk().expect("whole groups");
-                for k in 0..LANES {
-                    sums[0][k] += t[k];
-                    sums[1][k] += t[k] * a[k];
+                for (sums, product) in sums.errors.iter_mut().zip([wx * e, wy * e]) {
+                    sums[0][k] += product;
+                    sums[1][k] += product * b;
                 }
             }
         }
-        let total = |lanes: [f32; LANES]| lanes.iter().sum();
-        (products.map(|p| p.map(total)), errors.map(|e| e.map(total)))
+        *out = sums;
     }
 }
 
 /// Sums over the samples between four cell centres, by powers of the weights across and down.
 #[derive(Clone, Default)]
 struct Moments {
-    /// `[down][product][across]`.
+    /// `[product][down][across]`.
     products: [[[f32; 3]; 3]; 3],
     errors: [[[f32; 2]; 2]; 2],
 }
 
 impl Moments {
-    #[inline(always)]
-    fn add(&mut self, (products, errors): &RowSums, b: f32) {
-        for (power, out) in [1.0, b, b * b].into_iter().zip(&mut self.products) {
-            for (o, s) in out.iter_mut().flatten().zip(products.iter().flatten()) {
-                *o += power * s;
+    /// Adds lanes at which the weight across is `a`.
+    fn add(&mut self, sums: &LaneSums, a: &[f32; LANES]) {
+        let inputs = sums.products.iter().flatten();
+        for (out, lanes) in self.products.iter_mut().flatten().zip(inputs) {
+            for k in 0..LANES {
+                out[0] += lanes[k];
+                out[1] += lanes[k] * a[k];
+                out[2] += lanes[k] * a[k] * a[k];
             }
         }
-        for (power, out) in [1.0, b].into_iter().zip(&mut self.errors) {
-            for (o, s) in out.iter_mut().flatten().zip(errors.iter().flatten()) {
-                *o += power * s;
+        for (out, lanes) in self.errors.iter_mut().flatten().zip(sums.errors.iter().flatten()) {
+            for k in 0..LANES {
+                out[0] += lanes[k];
+                out[1] += lanes[k] * a[k];
             }
         }
     }
@@ -149,6 +135,12 @@ impl Moments {
 const LINEAR: [[f32; 2]; 2] = [[1.0, -1.0], [0.0, 1.0]];
 const PRODUCT: [[[f32; 3]; 2]; 2] =
     [[[1.0, -2.0, 1.0], [0.0, 1.0, -1.0]], [[0.0, 1.0, -1.0], [0.0, 0.0, 1.0]]];
+
+/// The sum of a product of two polynomials of the weights, given the sums of their powers.
+fn evaluate<const N: usize>(sums: &[[f32; N]; N], down: [f32; N], across: [f32; N]) -> f32 {
+    let row = |powers: &[f32; N]| -> f32 { powers.iter().zip(across).map(|(s, a)| s * a).sum() };
+    sums.iter().zip(down).map(|(powers, d)| row(powers) * d).sum()
+}
 
 /// Error in bits as a quadratic form of the vectors' changes in quarter samples: for changes d,
 /// d' H d - 2 g' d.
@@ -176,12 +168,28 @@ impl Model {
             hessian: vec![[[0.0; 3]; 9]; cells],
             gradient: vec![[0.0; 2]; cells],
         };
-        let mut patches = Vec::new();
-        for v in &lattice.vertical.spans {
-            patches.clear();
-            patches.resize(lattice.horizontal.spans.len(), Moments::default());
-            sum_rows(prediction, weights, frame, lattice, v, &mut patches);
-            for (h, moments) in lattice.horizontal.spans.iter().zip(&patches) {
+        let layout = Layout::new(prediction, frame);
+        let tile_columns = frame.width().div_ceil(TILE);
+        let tile_rows = frame.height().div_ceil(TILE);
+        let unit = 1.0 / (2 * lattice.step()) as f32;
+        let mut column = vec![0.0; tile_rows];
+        let mut sums = LaneSums::default();
+        for h in &lattice.horizontal.spans {
+            let mut patches = vec![Moments::default(); lattice.vertical.spans.len()];
+            for x in (h.start..h.end).step_by(LANES) {
+                for (out, row) in column.iter_mut().zip(weights.chunks_exact(tile_columns)) {
+                    *out = row[x / TILE];
+                }
+                let a = std::array::from_fn(|k| {
+                    (h.weight + 2 * (x - h.start + k) as i32) as f32 * unit
+                });
+                for (v, moments) in lattice.vertical.spans.iter().zip(&mut patches) {
+                    let line = [v.weight as f32 * unit, 2.0 * unit];
+                    sum_lanes(&layout, x, v.start..v.end, line, &column, h.end - x, &mut sums);
+                    moments.add(&sums, &a);
+                }
+            }
+            for (v, moments) in lattice.vertical.spans.iter().zip(&patches) {
                 model.add([v.low, v.high], [h.low, h.high], moments);
             }
         }
@@ -195,21 +203,15 @@ impl Model {
             let (r, c) = (rows[p / 2], columns[p % 2]);
             let near = (rows[q / 2] + 1 - r) * 3 + columns[q % 2] + 1 - c;
             let block = &mut self.hessian[r * self.columns + c][near];
-            for (by_product, weight) in moments.products.iter().zip(down) {
-                for (out, by_power) in block.iter_mut().zip(by_product) {
-                    let sum: f32 = by_power.iter().zip(across).map(|(m, a)| m * a).sum();
-                    *out += sum * weight / 16.0;
-                }
+            for (out, sums) in block.iter_mut().zip(&moments.products) {
+                *out += evaluate(sums, down, across) / 16.0;
             }
         }
         for p in 0..4 {
             let (down, across) = (LINEAR[p / 2], LINEAR[p % 2]);
             let gradient = &mut self.gradient[rows[p / 2] * self.columns + columns[p % 2]];
-            for (by_error, weight) in moments.errors.iter().zip(down) {
-                for (out, by_power) in gradient.iter_mut().zip(by_error) {
-                    let sum: f32 = by_power.iter().zip(across).map(|(m, a)| m * a).sum();
-                    *out += sum * weight / 4.0;
-                }
+            for (out, sums) in gradient.iter_mut().zip(&moments.errors) {
+                *out += evaluate(sums, down, across) / 4.0;
             }
         }
     }
@@ -217,15 +219,17 @@ impl Model {
     /// The field after some sweeps of moving each vector to where it costs least.
     pub fn descend(&self, start: &[Vector]) -> Vec<Vector> {
         let mut field = start.to_vec();
+        // Whether anything around a cell has moved since it was last looked at.
+        let mut stale = vec![true; field.len()];
         for sweep in 0..SWEEPS {
-            let mut moved = false;
             for k in 0..field.len() {
                 // Every other sweep runs backwards, so that good vectors spread both ways.
                 let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
-                moved |= self.move_vector(cell, start, &mut field);
-            }
-            if !moved {
-                break;
+                if std::mem::take(&mut stale[cell]) && self.move_vector(cell, start, &mut field) {
+                    for (r, c, _) in self.neighbours(cell / self.columns, cell % self.columns) {
+                        stale[r * self.columns + c] = true;
+                    }
+                }
             }
         }
         field

@@ -94,7 +94,7 @@ impl<'a> Refiner<'a> {
     /// A last pass, with the very prediction that the decoder makes.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
         let grid = self.grid(step, true);
-        let best = self.descend(&grid, self.assess(&grid, field), PASSES);
+        let best = self.descend(&grid, self.assess(&grid, field), 1);
         (best.field, best.bits)
     }
 

@@ -131,6 +131,25 @@ def test_a_panning_texture_gets_a_motion_field() -> None:
     assert unit.motion_step in (16, 32, 64) and unit.motion_bits > 0
 
 
+def test_a_shown_frame_may_be_changed() -> None:
+    model = random_model("nano", 1)
+    frames = moving_frames(4, 32, 32, 8, 0)
+    units, shown = code(model, frames, 20, 8)
+    coder = PairCoder(model, width=32, height=32)
+    for i, unit in enumerate(units):
+        decoded = coder.decode(
+            unit.stream,
+            qp=unit.qp,
+            cycle=unit.cycle,
+            intra=unit.intra,
+            motion_step=unit.motion_step,
+            log2_lanes=unit.log2_lanes,
+        )
+        assert equal(decoded[1], shown[2 * i + 1])
+        for plane in decoded[1]:
+            plane[:] = 0
+
+
 def test_streams_that_do_not_fit_are_typed_errors() -> None:
     model = random_model("nano", 1)
     units, _ = code(model, moving_frames(4, 32, 32, 8, 0), 20, 8)

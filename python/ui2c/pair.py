@@ -234,9 +234,8 @@ class PairCoder:
 
     def _crop(self, frame: Planes) -> Planes:
         sizes = [(self.height, self.width)] + [(-(-self.height // 2), -(-self.width // 2))] * 2
-        return tuple(
-            np.ascontiguousarray(plane[:h, :w]) for plane, (h, w) in zip(frame, sizes, strict=True)
-        )
+        # Copies, so that a caller who changes a shown frame does not change the reference.
+        return tuple(plane[:h, :w].copy() for plane, (h, w) in zip(frame, sizes, strict=True))
 
     def _quantise(self, residual: Tensor, coded: Tensor) -> Tensor:
         return torch.round(residual).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT) * coded

@@ -1,5 +1,7 @@
 //! Refinement of a whole field on what it predicts.
 
+use std::ops::Range;
+
 use super::cost::Cost;
 use super::model::Model;
 use super::quarters::Quarters;
@@ -13,6 +15,8 @@ use crate::motion::{MAX_COMPONENT, Vector};
 /// Vectors that differ by more than this, in quarter samples, are too far apart for the model to
 /// get from one to the other.
 const FAR: i16 = 2;
+/// Neighbours that differ by no more than this move as one.
+const ALIKE: i16 = 12;
 /// Most passes of the model, before vectors are taken over and after.
 const FIRST_PASSES: usize = 1;
 const PASSES: usize = 2;
@@ -151,36 +155,51 @@ impl<'a> Refiner<'a> {
         best
     }
 
-    /// Takes over those vectors of `others` that are far from the field's own and pay.
+    /// Takes over those vectors of `others` that are far from the field's own and pay: first things
+    /// that move as one, whose vectors make no sense one at a time, then single vectors.
     fn take_over(&self, grid: &Grid, mut best: Candidate, others: &[Vector]) -> Candidate {
-        for (cell, &other) in others.iter().enumerate() {
-            let own = best.field[cell];
-            if (0..2).all(|k| (own[k] - other[k]).abs() <= FAR) {
-                continue;
-            }
-            let (row, column) = (cell / grid.columns, cell % grid.columns);
-            let before = grid.local_price(&best.field, row, column);
-            best.field[cell] = other;
-            let price = grid.local_price(&best.field, row, column) - before;
-            let area = grid.reach(row, column, [self.frame.width(), self.frame.height()]);
-            let prediction = self.predict(grid, &best.field, &area);
-            let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
-            let change =
-                price + residual.bits.iter().sum::<f32>() - best.bits_of(&area, self.frame.width());
-            if change < 0.0 {
-                best.put(&area, self.frame.width(), &prediction, &residual);
-                best.bits += change;
-            } else {
-                best.field[cell] = own;
+        for group in grid.groups(&best.field, others) {
+            self.take_group(grid, &mut best, others, &group);
+        }
+        for cell in 0..others.len() {
+            if distance(best.field[cell], others[cell]) > FAR {
+                self.take_group(grid, &mut best, others, &[cell]);
             }
         }
         best
     }
+
+    fn take_group(&self, grid: &Grid, best: &mut Candidate, others: &[Vector], group: &[usize]) {
+        let width = self.frame.width();
+        let cells = grid.bounds(group);
+        let area = grid.reach(&cells, [width, self.frame.height()]);
+        let before = grid.price(&best.field, &cells) + best.bits_of(&area, width);
+        let own: Vec<Vector> = group.iter().map(|&cell| best.field[cell]).collect();
+        for &cell in group {
+            best.field[cell] = others[cell];
+        }
+        let prediction = self.predict(grid, &best.field, &area);
+        let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
+        let change = grid.price(&best.field, &cells) + residual.bits.iter().sum::<f32>() - before;
+        if change < 0.0 {
+            best.put(&area, width, &prediction, &residual);
+            best.bits += change;
+        } else {
+            for (&cell, own) in group.iter().zip(own) {
+                best.field[cell] = own;
+            }
+        }
+    }
+}
+
+/// The larger difference of the two components.
+fn distance(a: Vector, b: Vector) -> i16 {
+    (a[0] - b[0]).abs().max((a[1] - b[1]).abs())
 }
 
 impl Candidate {
     /// The tiles of an area: for each of their rows, where it is in the whole.
-    fn tile_rows(area: &Area, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    fn tile_rows(area: &Area, width: usize) -> impl Iterator<Item = Range<usize>> {
         let columns = width.div_ceil(TILE);
         let (left, right) = (area.columns.start / TILE, area.columns.end.div_ceil(TILE));
         (area.rows.start / TILE..area.rows.end.div_ceil(TILE))
@@ -223,19 +242,76 @@ impl Grid {
         (0..self.rows * self.columns).map(vector).collect()
     }
 
-    /// The samples that a vector has a share in.
-    fn reach(&self, row: usize, column: usize, [width, height]: [usize; 2]) -> Area {
-        let side = |cell: usize, cells: usize, length: usize| {
-            let half = self.step / 2;
-            let start = if cell == 0 { 0 } else { cell * self.step - half };
-            let end = if cell + 1 == cells { length } else { (cell + 1) * self.step + half };
-            start..end.min(length)
-        };
-        Area { columns: side(column, self.columns, width), rows: side(row, self.rows, height) }
+    /// Connected cells whose vectors in `others` are alike and far from those of `field`.
+    fn groups(&self, field: &[Vector], others: &[Vector]) -> Vec<Vec<usize>> {
+        let mut left: Vec<bool> =
+            field.iter().zip(others).map(|(&a, &b)| distance(a, b) > FAR).collect();
+        let mut groups = Vec::new();
+        for first in 0..left.len() {
+            if !std::mem::take(&mut left[first]) {
+                continue;
+            }
+            let mut group = vec![first];
+            let mut next = 0;
+            while next < group.len() {
+                let cell = group[next];
+                next += 1;
+                let (row, column) = (cell / self.columns, cell % self.columns);
+                let near = [
+                    (row > 0).then(|| cell - self.columns),
+                    (row + 1 < self.rows).then(|| cell + self.columns),
+                    (column > 0).then(|| cell - 1),
+                    (column + 1 < self.columns).then(|| cell + 1),
+                ];
+                for other in near.into_iter().flatten() {
+                    if left[other] && distance(others[other], others[cell]) <= ALIKE {
+                        left[other] = false;
+                        group.push(other);
+                    }
+                }
+            }
+            if group.len() > 1 {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
-    fn local_price(&self, field: &[Vector], row: usize, column: usize) -> f32 {
-        local_price(field, [self.rows, self.columns], row, column)
+    /// The rectangle of cells, by columns and rows, around a group.
+    fn bounds(&self, group: &[usize]) -> Area {
+        let around = |values: &mut dyn Iterator<Item = usize>| {
+            let (low, high) =
+                values.fold((usize::MAX, 0), |(low, high), v| (low.min(v), high.max(v)));
+            low..high + 1
+        };
+        Area {
+            columns: around(&mut group.iter().map(|cell| cell % self.columns)),
+            rows: around(&mut group.iter().map(|cell| cell / self.columns)),
+        }
+    }
+
+    /// The samples that vectors of these cells have a share in.
+    fn reach(&self, cells: &Area, [width, height]: [usize; 2]) -> Area {
+        let side = |cells: &Range<usize>, count: usize, length: usize| {
+            let half = self.step / 2;
+            let start = if cells.start == 0 { 0 } else { cells.start * self.step - half };
+            let end = if cells.end == count { length } else { cells.end * self.step + half };
+            start..end.min(length)
+        };
+        Area {
+            columns: side(&cells.columns, self.columns, width),
+            rows: side(&cells.rows, self.rows, height),
+        }
+    }
+
+    /// Bits of the vectors of these cells and of those predicted from them.
+    fn price(&self, field: &[Vector], cells: &Area) -> f32 {
+        let columns =
+            cells.columns.start.saturating_sub(1)..self.columns.min(cells.columns.end + 1);
+        (cells.rows.start..self.rows.min(cells.rows.end + 1))
+            .flat_map(|row| columns.clone().map(move |column| (row, column)))
+            .map(|(row, column)| price(field, self.columns, row, column))
+            .sum()
     }
 }
 

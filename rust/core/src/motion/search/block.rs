@@ -46,8 +46,9 @@ impl Blocks {
         let guesses = before.map(|b| b[0].as_slice());
         let fine = match grid {
             None => fine.exhaustive(),
+            // Blocks of half the size at half the size: the cells are the same.
             Some(parent) => fine.search(|r, c, guess| {
-                for v in parent.around(r, c) {
+                for v in parent.beside(r, c) {
                     guess(double(v));
                 }
                 continue_motion(guesses, r * fine.columns + c, guess);
@@ -88,6 +89,21 @@ fn continue_motion(before: Option<&[Vector]>, cell: usize, guess: &mut dyn FnMut
 }
 
 impl Grid {
+    /// The vectors of the same cell and those beside it.
+    fn beside(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
+        let at =
+            |r: usize, c: usize| self.vectors[r.min(last_row) * self.columns + c.min(last_column)];
+        [
+            at(row, column),
+            at(row.saturating_sub(1), column),
+            at(row, column.saturating_sub(1)),
+            at(row, column + 1),
+            at(row + 1, column),
+        ]
+        .into_iter()
+    }
+
     /// The vectors of the cells of a grid of half as many cells that lie around a cell.
     fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
         let near = |i: usize, count: usize| {

@@ -10,6 +10,9 @@ use crate::motion::{STEPS, Vector};
 const SMALL: usize = 8;
 /// Range of the exhaustive search at the smallest level, in full-size samples.
 const RANGE: i32 = 80;
+/// What a vector's bits count for: more than once, as vectors are interpolated, so that one that
+/// differs from its neighbours spoils their cells, too.
+const SMOOTHNESS: f32 = 2.0;
 /// Steps of the walk to the next local minimum.
 const WALK: usize = 16;
 /// Largest whole-sample component; leaves room for a fraction.
@@ -221,8 +224,8 @@ impl<'a> Matcher<'a> {
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
         let size = |v: Vector| v.map(|c| c << (self.level + 2));
-        let bits =
-            scale * self.cost.residual(squares, count) + self.cost.vector(size(v), size(predicted));
+        let bits = scale * self.cost.residual(squares, count)
+            + SMOOTHNESS * self.cost.vector(size(v), size(predicted));
         if bits < best.bits {
             best.bits = bits;
             best.vector = v;

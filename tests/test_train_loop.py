@@ -11,7 +11,7 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
 from ui2c.network.weights import load_model
 from ui2c.train.config import Stage, TrainConfig, load_config
-from ui2c.train.graph import Start, gaussian_bits, predict, run_clip
+from ui2c.train.graph import Prediction, Start, gaussian_bits, run_clip
 from ui2c.train.loader import SIDE, Loader, mirrored, mirrored_field
 from ui2c.train.loop import Trainer
 from ui2c.train.optimizer import orthogonalise
@@ -120,11 +120,32 @@ def test_mirrored_fields_predict_mirrored_frames(shards: Path) -> None:
 def test_batches_are_predicted_as_in_the_codec(shards: Path) -> None:
     loader = Loader(shards, config_for("nano"), seed=1)
     batch, _ = loader.batch(2, 2)
-    packed = predict(batch.frames[:, 0], batch.steps[:, 0], batch.vectors[:, 0])
+    packed = Prediction.apply(batch.frames[:, 0], batch.steps[:, 0], batch.vectors[:, 0])
     assert packed.shape == (2, 16, 16, 192)
     error = (packed - batch.frames[:, 1:3].permute(0, 2, 3, 1, 4).flatten(3)).abs().mean()
     still = (batch.frames[:, :1] - batch.frames[:, 1:3]).abs().mean()
     assert error < still / 2
+
+
+def test_the_gradient_of_a_prediction_is_that_of_its_linear_map(shards: Path) -> None:
+    loader = Loader(shards, config_for("nano"), seed=1)
+    batch, _ = loader.batch(3, 1)
+    steps, vectors = batch.steps[:, 0], batch.vectors[:, 0]
+    steps[0] = 0
+    reference = batch.frames[:, 0].clone().requires_grad_()
+    packed = Prediction.apply(reference, steps, vectors)
+    towards = torch.randn_like(packed)
+    (packed * towards).sum().backward()
+    assert reference.grad is not None
+    still = towards[0].unflatten(-1, (2, 96)).sum(-2)
+    assert torch.allclose(reference.grad[0], still, atol=1e-5)
+    # Linear but for the rounding: a step along any direction changes the prediction as foreseen.
+    direction = (torch.rand_like(reference) * 40 - 20).round() / 256
+    moved = Prediction.apply((reference + direction).detach().clamp(-0.4, 0.4), steps, vectors)
+    real = (moved - Prediction.apply(reference.detach(), steps, vectors)) * towards
+    step = (reference + direction).detach().clamp(-0.4, 0.4) - reference.detach()
+    foreseen = (reference.grad * step).flatten(1).sum(1)
+    assert torch.allclose(real.flatten(1).sum(1), foreseen, rtol=0.02, atol=1.5)
 
 
 def test_gaussian_bits_are_those_of_the_distribution() -> None:

@@ -5,6 +5,7 @@ import copy
 import csv
 import ctypes
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from ui2c.train.config import TrainConfig, load_config
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.optimizer import optimizers
-from ui2c.train.validate import Validator
+from ui2c.train.validate import start_validation
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
@@ -64,9 +65,7 @@ class Trainer:
             config.shards, self.codec.config, config.seed + 7919 * self.step + self.rank
         )
         torch.manual_seed(config.seed + 104729 * self.step + self.rank)
-        self.validator = None
-        if config.validation and self.rank == 0:
-            self.validator = Validator(config.validation, self.codec.config, cache=config.output)
+        self.validation: subprocess.Popen[bytes] | None = None
 
     def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
@@ -165,9 +164,8 @@ class Trainer:
                     self.seconds += spent
                     self.log(window, spent)
                     window, began = [], time.monotonic()
-                if self.validator and self.step % self.config.validate_every == 0:
-                    self.validator.run(self.average, self.step, self.config.output)
-                    began = time.monotonic()
+                if self.step % self.config.validate_every == 0:
+                    self.validate()
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
@@ -175,8 +173,19 @@ class Trainer:
                 self.loader.refresh()
         if self.rank == 0:
             self.save()
-            if self.validator:
-                self.validator.run(self.average, self.step, self.config.output)
+            self.validate()
+            if self.validation and self.validation.wait() != 0:
+                print("the last validation failed", flush=True)
+
+    def validate(self) -> None:
+        """Starts a validation of the averaged weights, after the one before has ended."""
+        if self.config.validation is None:
+            return
+        if self.validation:
+            self.validation.wait()
+        model = self.config.output / "validated.safetensors"
+        save_model(self.average, model)
+        self.validation = start_validation(model, self.config.validation, self.step)
 
     def log(self, window: list[Result], seconds: float) -> None:
         """One line to the screen and to log.csv: means over the steps since the last."""

@@ -19,6 +19,7 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import config_for, distortion_weight
 from ui2c.network.weights import load_model, save_model
 from ui2c.train.config import TrainConfig, load_config
+from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.optimizer import optimizers
@@ -55,6 +56,8 @@ class Trainer:
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        if self.device.type == "cpu":
+            attach(self.codec)
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0

@@ -134,8 +134,26 @@ def plane_errors(difference: Tensor) -> Tensor:
     return torch.stack([part.mean(-1) for part in parts], dim=-1)
 
 
-def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
-    """Codes all units of the clips in order, carrying feature and last frame along."""
+def rgb_error(difference: Tensor) -> Tensor:
+    """Mean squared error in R, G and B of packed frames: `[n, h, w, f · 96]` to `[n, f]`.
+
+    BT.709 from limited-range codes; the conversion is linear, so it applies to the difference of
+    two pictures as it stands. Chroma is repeated for its four luma samples.
+    """
+    y, u, v = difference.unflatten(-1, (-1, 96)).split((64, 16, 16), dim=-1)
+    y = y.unflatten(-1, (4, 2, 4, 2)) * (255 / 219)
+    u, v = (x.unflatten(-1, (4, 1, 4, 1)) * (255 / 224) for x in (u, v))
+    red, green, blue = y + 1.5748 * v, y - 0.1873 * u - 0.4681 * v, y + 1.8556 * u
+    squares = red.square() + green.square() + blue.square()
+    mean: Tensor = squares.mean((1, 2, -4, -3, -2, -1)) / 3
+    return mean
+
+
+def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) -> Result:
+    """Codes all units of the clips in order, carrying feature and last frame along.
+
+    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V as 6:1:1.
+    """
     config = codec.config
     n, _, height, width, _ = batch.frames.shape
     pixels = height * width * 64 * config.frames_per_unit
@@ -182,9 +200,12 @@ def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
         feature = codec.synthesise((rounded + mean) * step, context, rows)
         decoded = codec.render(feature, prediction, rows, blank)
         error = plane_errors(source - decoded)
+        distortion = (error * plane_weights).sum(-1)
+        if rgb_weight:
+            distortion = torch.lerp(distortion, rgb_error(source - decoded), rgb_weight)
         latent_bpp = latent_bpp + y_bits.sum((1, 2, 3)) / pixels
         hyper_bpp = hyper_bpp + z_bits.sum((1, 2, 3)) / pixels
-        weighted = weighted + (weights[rows] * (error * plane_weights).sum(-1)).mean(-1)
+        weighted = weighted + (weights[rows] * distortion).mean(-1)
         with torch.no_grad():
             real = gaussian_bits(rounded, scale).sum((1, 2, 3))
             real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))

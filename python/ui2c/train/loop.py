@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -64,15 +65,12 @@ class Trainer:
         self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
-        self.loader = Loader(
-            config.shards, self.codec.config, config.seed + 7919 * self.step + self.rank
-        )
-        torch.manual_seed(config.seed + 104729 * self.step + self.rank)
+        self.loader = Loader(config.shards, self.codec.config, config.seed)
         self.validation: subprocess.Popen[bytes] | None = None
 
     def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
-        result = run_clip(self.codec, batch, start)
+        result = run_clip(self.codec, batch, start, self.config.rgb_weight)
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(
@@ -98,7 +96,10 @@ class Trainer:
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
         stage = self.config.stage_at(self.step)
-        batch, start = self.loader.batch(stage.batch, stage.units)
+        batch, start = self.loader.batch(stage.batch, stage.units, self.step, self.rank)
+        # The noise that stands for rounding; like the batch, a matter of the step alone.
+        place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
+        torch.manual_seed(int(place.generate_state(1)[0]))
         batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
         start = Start(
             *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
@@ -151,14 +152,15 @@ class Trainer:
                 group["peak"] = peak
         self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
 
-    def run(self) -> None:
-        """Trains to the last step, logging, validating and saving on the way."""
+    def run(self, until: int | None = None) -> None:
+        """Trains to the last step, or to step `until`; logs, validates and saves on the way."""
+        last = self.config.steps if until is None else min(until, self.config.steps)
         if self.rank == 0:
             self.config.output.mkdir(parents=True, exist_ok=True)
         saved = time.monotonic()
         window: list[Result] = []
         began = time.monotonic()
-        while self.step < self.config.steps:
+        while self.step < last:
             result = self.train_step()
             if self.rank == 0:
                 window.append(result)
@@ -176,6 +178,7 @@ class Trainer:
                 self.loader.refresh()
         if self.rank == 0:
             self.save()
+        if self.rank == 0 and self.step == self.config.steps:
             self.validate()
             if self.validation and self.validation.wait() != 0:
                 print("the last validation failed", flush=True)

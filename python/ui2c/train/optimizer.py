@@ -81,8 +81,13 @@ def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
 def optimizers(
     model: nn.Module, *, muon_rate: float, adam_rate: float
 ) -> list[torch.optim.Optimizer]:
-    """The pair of optimisers; the scales of z learn 20 times as fast as the other vectors."""
-    matrices: list[nn.Parameter] = [m.weight for m in model.modules() if isinstance(m, Pointwise)]
+    """Muon for the matrices and Adam for the rest, or Adam alone if `muon_rate` is zero.
+
+    The scales of z learn 20 times as fast as the other vectors.
+    """
+    matrices: list[nn.Parameter] = [
+        m.weight for m in model.modules() if isinstance(m, Pointwise) and muon_rate > 0
+    ]
     taken = {id(p) for p in matrices}
     scales = [p for name, p in model.named_parameters() if "hyper_scales" in name]
     taken |= {id(p) for p in scales}
@@ -92,7 +97,9 @@ def optimizers(
         {"params": scales, "lr": adam_rate * 20},
     ]
     adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    result: list[torch.optim.Optimizer] = [Muon(matrices, muon_rate), adam]
+    result: list[torch.optim.Optimizer] = [adam]
+    if matrices:
+        result.insert(0, Muon(matrices, muon_rate))
     for optimizer in result:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import csv
 import ctypes
 import os
 import subprocess
@@ -23,6 +22,7 @@ from ui2c.train.config import TrainConfig, load_config
 from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
+from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.validate import start_validation
 
@@ -66,6 +66,8 @@ class Trainer:
         if self.checkpoint.exists():
             self.resume()
         self.loader = Loader(config.shards, self.codec.config, config.seed)
+        if self.rank == 0:
+            self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
 
     def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
@@ -155,8 +157,6 @@ class Trainer:
     def run(self, until: int | None = None) -> None:
         """Trains to the last step, or to step `until`; logs, validates and saves on the way."""
         last = self.config.steps if until is None else min(until, self.config.steps)
-        if self.rank == 0:
-            self.config.output.mkdir(parents=True, exist_ok=True)
         saved = time.monotonic()
         window: list[Result] = []
         began = time.monotonic()
@@ -194,13 +194,12 @@ class Trainer:
         self.validation = start_validation(model, self.config.validation, self.step)
 
     def log(self, window: list[Result], seconds: float) -> None:
-        """One line to the screen and to log.csv: means over the steps since the last."""
+        """One line to the screen and to the run's log: means over the steps since the last."""
         stage = self.config.stage_at(self.step - 1)
         error = torch.stack([r.error.mean((0, 1, 2)) for r in window]).mean(0)
         psnr = -10 * torch.log10(error)
         frames = stage.units * self.codec.config.frames_per_unit
         row: dict[str, Any] = {
-            "step": self.step,
             "hours": round(self.seconds / 3600, 4),
             "y_bpp": round(mean(window, "latent_bpp"), 4),
             "z_bpp": round(mean(window, "hyper_bpp"), 4),
@@ -215,14 +214,8 @@ class Trainer:
                 self.world * stage.batch * frames * 128 * 128 * len(window) / seconds / 1e6, 3
             ),
         }
-        path = self.config.output / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        self.records.row("log", self.step, row)
+        print(f"step {self.step}", *(f"{k} {v}" for k, v in row.items()), flush=True)
 
 
 def mean(window: list[Result], field: str) -> float:

@@ -22,31 +22,34 @@ Sgemm sgemm = nullptr;
 
 // Rows of positions that go through a chain of products together: what they touch stays in the
 // second-level cache.
-constexpr int64_t CHUNK = 256;
+constexpr int64_t CHUNK = 192;
 
-// All matrices are stored row by row; BLAS sees them transposed.
+// c [m, n] = beta * c + alpha * a [m, k] * b [k, n], either factor stored transposed if asked; all
+// stored row by row, with the given distances of rows. BLAS sees columns, and so c^T = b^T a^T.
+void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, bool a_turned,
+              const float* b, int64_t b_row, bool b_turned, float alpha, float beta, float* c,
+              int64_t c_row) {
+    const int rows = int(m), columns = int(n), inner = int(k);
+    const int lda = int(a_row), ldb = int(b_row), ldc = int(c_row);
+    sgemm(b_turned ? "T" : "N", a_turned ? "T" : "N", &columns, &rows, &inner, &alpha, b, &ldb, a,
+          &lda, &beta, c, &ldc);
+}
 
 // c [m, n] = beta * c + a [m, k] * w [n, k]^T
 void product(int64_t m, int64_t n, int64_t k, const float* a, const float* w, float beta,
              float* c) {
-    const int rows = int(m), columns = int(n), inner = int(k);
-    const float one = 1;
-    sgemm("T", "N", &columns, &rows, &inner, &one, w, &inner, a, &inner, &beta, c, &columns);
+    multiply(m, n, k, a, k, false, w, k, true, 1, beta, c, n);
 }
 
 // c [m, k] = beta * c + a [m, n] * w [n, k]
 void product_back(int64_t m, int64_t n, int64_t k, const float* a, const float* w, float beta,
                   float* c) {
-    const int rows = int(m), columns = int(n), inner = int(k);
-    const float one = 1;
-    sgemm("N", "N", &inner, &rows, &columns, &one, w, &inner, a, &columns, &beta, c, &inner);
+    multiply(m, k, n, a, n, false, w, k, false, 1, beta, c, k);
 }
 
 // c [n, k] += a [m, n]^T * b [m, k]
 void product_weights(int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
-    const int rows = int(m), columns = int(n), inner = int(k);
-    const float one = 1;
-    sgemm("N", "T", &inner, &columns, &rows, &one, b, &inner, a, &columns, &one, c, &inner);
+    multiply(n, k, m, a, n, true, b, k, false, 1, 1, c, k);
 }
 
 // x * clamp(x + 1/2, 0, 1)
@@ -275,6 +278,43 @@ struct Saved {
     }
 };
 
+// Squares [r, r] that are symmetric: only the blocks on and above the diagonal are computed.
+struct Symmetric {
+    int64_t r;
+
+    int64_t block() const { return r >= 128 && r % 4 == 0 ? r / 4 : r; }
+
+    // The part below the diagonal from that above.
+    void mirror(float* c) const {
+        constexpr int64_t TILE = 16;
+        for (int64_t i = 0; i < r; i += TILE)
+            for (int64_t j = i; j < r; j += TILE)
+                for (int64_t y = i; y < std::min(i + TILE, r); ++y)
+                    for (int64_t x = std::max(j, y + 1); x < std::min(j + TILE, r); ++x)
+                        c[x * r + y] = c[y * r + x];
+    }
+
+    // c = a * b of symmetric matrices that commute
+    void multiply(const float* a, const float* b, float* c) const {
+        for (int64_t i = 0; i < r; i += block())
+            ::multiply(block(), r - i, r, a + i * r, r, false, b + i, r, false, 1, 0,
+                       c + i * r + i, r);
+        mirror(c);
+    }
+
+    // c = alpha * x * x^T for x [r, k], or x^T * x for x [k, r]
+    void gram(int64_t k, const float* x, bool tall, float alpha, float* c) const {
+        for (int64_t i = 0; i < r; i += block())
+            if (tall)
+                ::multiply(block(), r - i, k, x + i, r, true, x + i, r, false, alpha, 0,
+                           c + i * r + i, r);
+            else
+                ::multiply(block(), r - i, k, x + i * k, k, false, x + i * k, k, true, alpha, 0,
+                           c + i * r + i, r);
+        mirror(c);
+    }
+};
+
 }  // namespace
 
 extern "C" {
@@ -385,6 +425,44 @@ void ui2c_linear_backward(int64_t rows, int64_t inputs, int64_t outputs, const f
     sum_rows(rows, outputs, out_gradient, bias_gradient);
     if (input_gradient != nullptr)
         product_back(rows, outputs, inputs, out_gradient, weight, 0, input_gradient);
+}
+
+// Newton-Schulz iteration on the Gram matrix of x [rows, columns], as in `orthogonalise`.
+void ui2c_orthogonalise(int64_t rows, int64_t columns, int64_t steps, const float* x, float* out) {
+    const bool tall = rows > columns;
+    const Symmetric square{std::min(rows, columns)};
+    const int64_t r = square.r, k = std::max(rows, columns), size = r * r;
+    const float a = 3.4445f, b = -4.7750f, c = 2.0315f;
+    scratch.reserve(6 * size + 128);
+    float *gram = scratch.take(size), *power = scratch.take(size), *factor = scratch.take(size),
+          *half = scratch.take(size), *total = scratch.take(size), *next = scratch.take(size);
+    double squares = 0;
+    for (int64_t i = 0; i < rows; ++i) {
+        float sum = 0;
+        for (int64_t j = 0; j < columns; ++j) sum += x[i * columns + j] * x[i * columns + j];
+        squares += sum;
+    }
+    const float scale = 1 / (float(std::sqrt(squares)) + 1e-7f);
+    square.gram(k, x, tall, scale * scale, gram);
+    for (int64_t step = 0; step < steps; ++step) {
+        square.multiply(gram, gram, power);
+        for (int64_t i = 0; i < size; ++i) factor[i] = b * gram[i] + c * power[i];
+        for (int64_t i = 0; i < r; ++i) factor[i * r + i] += a;
+        if (step == 0) {
+            std::memcpy(total, factor, size_t(size) * sizeof(float));
+        } else {
+            square.multiply(total, factor, next);
+            std::swap(total, next);
+        }
+        if (step + 1 < steps) {
+            square.multiply(factor, gram, half);
+            square.multiply(half, factor, gram);
+        }
+    }
+    if (tall)
+        multiply(rows, r, r, x, r, false, total, r, false, scale, 0, out, r);
+    else
+        multiply(r, k, r, total, r, false, x, k, false, scale, 0, out, k);
 }
 
 }  // extern "C"

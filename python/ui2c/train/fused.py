@@ -103,11 +103,12 @@ class Block(torch.autograd.Function):
         c = len(anchor)
         saved = x.new_empty(n * h * w * c * (7 if params[0] is None else 8))
         out = x.new_empty(n, h, w, c)
+        addresses = pointers(params)
         library().ui2c_block_forward(
-            n, h, w, inputs, c, pointers(params), x.data_ptr(), saved.data_ptr(), out.data_ptr()
+            n, h, w, inputs, c, addresses, x.data_ptr(), saved.data_ptr(), out.data_ptr()
         )
         ctx.save_for_backward(x, saved)
-        ctx.params = params
+        ctx.params, ctx.addresses = params, addresses
         return out
 
     @staticmethod
@@ -117,7 +118,7 @@ class Block(torch.autograd.Function):
         gradient = gradient.contiguous()
         result = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         library().ui2c_block_backward(
-            n, h, w, inputs, gradient.shape[-1], pointers(ctx.params),
+            n, h, w, inputs, gradient.shape[-1], ctx.addresses,
             pointers(gradients(ctx.params)), x.data_ptr(), saved.data_ptr(), gradient.data_ptr(),
             None if result is None else result.data_ptr(),
         )  # fmt: skip

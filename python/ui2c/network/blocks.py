@@ -111,17 +111,12 @@ def blocks(inputs: int, channels: int, depth: int) -> nn.Sequential:
 
 def unshuffle(x: Tensor, factor: int) -> Tensor:
     """`[n, h·f, w·f, c]` to `[n, h, w, c·f²]`; channel order c, row, column as in PyTorch."""
-    n, h, w, c = x.shape
-    x = x.reshape(n, h // factor, factor, w // factor, factor, c)
-    return x.permute(0, 1, 3, 5, 2, 4).reshape(n, h // factor, w // factor, c * factor * factor)
+    return F.pixel_unshuffle(x.permute(0, 3, 1, 2), factor).permute(0, 2, 3, 1)
 
 
 def shuffle(x: Tensor, factor: int) -> Tensor:
     """The inverse of `unshuffle`."""
-    n, h, w, c = x.shape
-    c //= factor * factor
-    x = x.reshape(n, h, w, c, factor, factor)
-    return x.permute(0, 1, 4, 2, 5, 3).reshape(n, h * factor, w * factor, c)
+    return F.pixel_shuffle(x.permute(0, 3, 1, 2), factor).permute(0, 2, 3, 1)
 
 
 class Bank(nn.Module):

@@ -7,6 +7,7 @@ of the plain modules. The kernels add the gradients of parameters to `.grad` the
 """
 
 import ctypes
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 
 from ui2c.network.blocks import DepthConvBlock, Pointwise
 from ui2c.train.fused_build import Unavailable, library
+from ui2c.train.optimizer import Muon
 
 
-def attach(model: nn.Module) -> bool:
-    """Lets the model train with the kernels; if there are none, says why and returns False."""
+def attach(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer] = ()) -> bool:
+    """Lets model and optimisers use the kernels; if there are none, says why: False."""
     try:
         library()
     except Unavailable as reason:
@@ -28,11 +30,17 @@ def attach(model: nn.Module) -> bool:
             module.kernel = block
         elif isinstance(module, Pointwise):
             module.kernel = linear
+    for optimizer in optimizers:
+        if isinstance(optimizer, Muon):
+            optimizer.kernel = orthogonalise_one
     return True
 
 
-def detach(model: nn.Module) -> None:
+def detach(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer] = ()) -> None:
     """Back to the plain modules."""
+    for optimizer in optimizers:
+        if isinstance(optimizer, Muon):
+            optimizer.kernel = None
     for module in model.modules():
         if isinstance(module, (DepthConvBlock, Pointwise)):
             module.kernel = None
@@ -46,6 +54,14 @@ def block(module: DepthConvBlock, x: Tensor) -> Tensor:
 def linear(module: Pointwise, x: Tensor) -> Tensor:
     """The layer's output, `[..., inputs]` to `[..., outputs]`."""
     return Linear.apply(checked(x), module.bias, (module.weight, module.bias))  # type: ignore[no-any-return]
+
+
+def orthogonalise_one(matrix: Tensor, steps: int = 5) -> Tensor:
+    """`orthogonalise` of one matrix `[rows, columns]` of any shape."""
+    matrix = checked(matrix)
+    result = torch.empty_like(matrix)
+    library().ui2c_orthogonalise(*matrix.shape, steps, matrix.data_ptr(), result.data_ptr())
+    return result
 
 
 def checked(x: Tensor) -> Tensor:
@@ -87,11 +103,12 @@ class Block(torch.autograd.Function):
         c = len(anchor)
         saved = x.new_empty(n * h * w * c * (7 if params[0] is None else 8))
         out = x.new_empty(n, h, w, c)
+        addresses = pointers(params)
         library().ui2c_block_forward(
-            n, h, w, inputs, c, pointers(params), x.data_ptr(), saved.data_ptr(), out.data_ptr()
+            n, h, w, inputs, c, addresses, x.data_ptr(), saved.data_ptr(), out.data_ptr()
         )
         ctx.save_for_backward(x, saved)
-        ctx.params = params
+        ctx.params, ctx.addresses = params, addresses
         return out
 
     @staticmethod
@@ -101,7 +118,7 @@ class Block(torch.autograd.Function):
         gradient = gradient.contiguous()
         result = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         library().ui2c_block_backward(
-            n, h, w, inputs, gradient.shape[-1], pointers(ctx.params),
+            n, h, w, inputs, gradient.shape[-1], ctx.addresses,
             pointers(gradients(ctx.params)), x.data_ptr(), saved.data_ptr(), gradient.data_ptr(),
             None if result is None else result.data_ptr(),
         )  # fmt: skip

@@ -95,6 +95,7 @@ def library() -> ctypes.CDLL:
         (kernels.ui2c_block_backward, 6, 5),
         (kernels.ui2c_linear_forward, 4, 3),
         (kernels.ui2c_linear_backward, 6, 3),
+        (kernels.ui2c_orthogonalise, 2, 3),
     ):
         function.argtypes = [ctypes.c_int64] * sizes + [ctypes.c_void_p] * pointers
         function.restype = None

@@ -58,7 +58,7 @@ class Trainer:
         )
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         if self.device.type == "cpu":
-            attach(self.codec)
+            attach(self.codec, self.optimizers)
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0

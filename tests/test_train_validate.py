@@ -69,7 +69,7 @@ def test_validation_codes_every_clip_and_draws_samples(tmp_path: Path) -> None:
         str(model), folder, tmp_path, frames=5, size=64, per_video=1, qps=(20, 50)
     )
     assert [row["qp"] for row in rows] == [20, 50]
-    assert all(row["bpp"] > 0 and row["psnr"] < 60 for row in rows)
+    assert all(row["bpp"] > 0 and 10 < row["psnr"] < 60 for row in rows)
     assert {"x264", "x265", "x264_cliffs", "x265_rooftops_vfr"} <= set(rates)
     assert sheet.shape == (128, 5 * 64, 3)
 

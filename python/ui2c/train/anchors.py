@@ -24,12 +24,12 @@ CRFS = (14, 19, 24, 29, 34, 39, 44)
 
 
 def clip_psnr(source: Planes, decoded: list[Planes]) -> float:
-    """Mean over frames of the PSNR, Y:U:V = 6:1:1, in dB.
+    """Mean over frames of the PSNR, Y:U:V = 6:1:1, in dB; planes without an error count as 100 dB.
 
     `source` holds planes `[frames, height, width]`, `decoded` one triple of planes per frame.
     """
     frames = [
-        Psnr(*(plane_psnr(a, b) for a, b in zip(planes, other, strict=True)))
+        Psnr(*(min(100.0, plane_psnr(a, b)) for a, b in zip(planes, other, strict=True)))
         for planes, other in zip(zip(*source, strict=True), decoded, strict=True)
     ]
     return mean_psnr(frames).yuv

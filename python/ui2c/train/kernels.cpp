@@ -298,16 +298,47 @@ struct Saved {
 struct Symmetric {
     int64_t r;
 
-    int64_t block() const { return r >= 128 && r % 4 == 0 ? r / 4 : r; }
+    // Whole tiles of `mirror`, so that these find all they read.
+    int64_t block() const { return r >= 128 && r % 64 == 0 ? r / 4 : r; }
 
     // The part below the diagonal from that above.
     void mirror(float* c) const {
-        constexpr int64_t TILE = 16;
-        for (int64_t i = 0; i < r; i += TILE)
-            for (int64_t j = i; j < r; j += TILE)
-                for (int64_t y = i; y < std::min(i + TILE, r); ++y)
-                    for (int64_t x = std::max(j, y + 1); x < std::min(j + TILE, r); ++x)
-                        c[x * r + y] = c[y * r + x];
+        int64_t i = 0;
+        for (; i + 16 <= r; i += 16) {
+            int64_t j = i;
+            for (; j + 16 <= r; j += 16) transpose(c + i * r + j, c + j * r + i);
+            for (; j < r; ++j)
+                for (int64_t y = i; y < i + 16; ++y) c[j * r + y] = c[y * r + j];
+        }
+        for (; i < r; ++i)
+            for (int64_t j = i + 1; j < r; ++j) c[j * r + i] = c[i * r + j];
+    }
+
+    // 16 x 16 values: halves of halves change places.
+    void transpose(const float* from, float* to) const {
+        Lanes rows[16];
+        for (int i = 0; i < 16; ++i) rows[i] = load<Lanes>(from + i * r);
+        exchange<8>(rows);
+        exchange<4>(rows);
+        exchange<2>(rows);
+        exchange<1>(rows);
+        for (int i = 0; i < 16; ++i) store(to + i * r, rows[i]);
+    }
+
+    template <int STEP>
+    static void exchange(Lanes* rows) {
+        typedef int Indices __attribute__((vector_size(64)));
+        Indices upper, lower;
+        for (int l = 0; l < 16; ++l) {
+            upper[l] = l & STEP ? 16 + l - STEP : l;
+            lower[l] = l & STEP ? 16 + l : l + STEP;
+        }
+        for (int i = 0; i < 16; ++i)
+            if (!(i & STEP)) {
+                const Lanes a = rows[i], b = rows[i + STEP];
+                rows[i] = __builtin_shuffle(a, b, upper);
+                rows[i + STEP] = __builtin_shuffle(a, b, lower);
+            }
     }
 
     // c = a * b of symmetric matrices that commute

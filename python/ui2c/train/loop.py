@@ -4,6 +4,7 @@ import argparse
 import copy
 import csv
 import ctypes
+import gc
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.optimizer import optimizers
+from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import Validator
 
 LOG_EVERY = 20
@@ -91,7 +93,7 @@ class Trainer:
             return
         grads = [p.grad for p in self.codec.parameters() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
+        sum_over_processes(flat)
         flat /= self.world
         for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             grad.copy_(part.view_as(grad))
@@ -156,6 +158,8 @@ class Trainer:
         """Trains to the last step, logging, validating and saving on the way."""
         if self.rank == 0:
             self.config.output.mkdir(parents=True, exist_ok=True)
+        # What exists by now lives as long as the run: the collector need not look at it again.
+        gc.freeze()
         saved = time.monotonic()
         window: list[Result] = []
         began = time.monotonic()

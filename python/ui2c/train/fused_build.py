@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-FLAGS = (
+FLAGS: tuple[str, ...] = (
     "-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared",
     "-fPIC",
 )  # fmt: skip

@@ -158,8 +158,6 @@ class Trainer:
         """Trains to the last step, logging, validating and saving on the way."""
         if self.rank == 0:
             self.config.output.mkdir(parents=True, exist_ok=True)
-        # What exists by now lives as long as the run: the collector need not look at it again.
-        gc.freeze()
         saved = time.monotonic()
         window: list[Result] = []
         began = time.monotonic()
@@ -230,6 +228,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
+    gc.set_threshold(100_000)  # a step's graph is freed without the collector
     if "RANK" in os.environ:
         dist.init_process_group("gloo" if arguments.device == "cpu" else "nccl")
         torch.set_num_threads(1)

@@ -5,7 +5,9 @@
 
 A step is forward, backward, gradient clipping, both optimisers and the weight average, on clips of
 noise with motion fields of zeros; loading data is not part of it. Plain and fused steps take turns,
-so that both see the same machine. Mpx/s counts luma pixels times frames of all clips of the batch.
+so that both see the same machine. Pixels are luma pixels times frames of all clips of the batch,
+once over elapsed seconds and once over processor seconds of the process: on one thread of an idle
+machine the two agree, on a busy one the second tells more.
 """
 
 import argparse
@@ -65,22 +67,24 @@ class Run:
         self.batch, self.start = batch, start
 
     def step(self) -> list[float]:
-        """One step; the seconds of its phases."""
+        """One step; elapsed seconds, then the processor seconds of its phases."""
         for p in self.codec.parameters():
             p.grad = None
-        times = [time.perf_counter()]
+        began = time.perf_counter()
+        times = [time.process_time()]
         result = run_clip(self.codec, self.batch, self.start)
         loss = (result.latent_bpp + result.hyper_bpp + result.weighted_error / 100).mean()
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         loss.backward()
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         nn.utils.clip_grad_norm_(self.codec.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         pairs = list(zip(self.average.parameters(), self.codec.parameters(), strict=True))
         torch._foreach_lerp_([a.data for a, _ in pairs], [b.data for _, b in pairs], 0.002)
-        times.append(time.perf_counter())
-        return [after - before for before, after in pairwise(times)]
+        times.append(time.process_time())
+        elapsed = time.perf_counter() - began
+        return [elapsed, *(after - before for before, after in pairwise(times))]
 
 
 def main() -> int:
@@ -112,15 +116,18 @@ def main() -> int:
             seconds = run.step()
             if count:
                 taken[name].append(seconds)
-    speeds = {}
+    rates = {}
     for name, steps in taken.items():
-        whole = statistics.median(sum(step) for step in steps)
-        phases = [statistics.median(phase) for phase in zip(*steps, strict=True)]
-        speeds[name] = pixels / whole / 1e6
-        parts = ", ".join(f"{p} {1e3 * s:.0f} ms" for p, s in zip(PHASES, phases, strict=True))
-        best = pixels / min(sum(step) for step in steps) / 1e6
-        print(f"{name}: {speeds[name]:.3f} Mpx/s median, {best:.3f} best ({parts})")
-    print(f"fused / plain: {speeds['fused'] / speeds['plain']:.2f}")
+        elapsed, *phases = (statistics.median(part) for part in zip(*steps, strict=True))
+        spent = statistics.median(sum(step[1:]) for step in steps)
+        rates[name] = pixels / elapsed / 1e6, pixels / spent / 1e6
+        parts = ", ".join(f"{p} {s:.3f}" for p, s in zip(PHASES, phases, strict=True))
+        print(
+            f"{name}: {rates[name][0]:.3f} Mpx/s, {rates[name][1]:.3f} Mpx per processor second "
+            f"(medians; processor seconds: {parts})"
+        )
+    ratios = [fast / slow for slow, fast in zip(rates["plain"], rates["fused"], strict=True)]
+    print(f"fused / plain: {ratios[0]:.2f} elapsed, {ratios[1]:.2f} by processor seconds")
     return 0
 
 

@@ -18,10 +18,12 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-FLAGS = (
-    "-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
-    "-fno-trapping-math", "-shared", "-fPIC",
+FLAGS: tuple[str, ...] = (
+    "-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared",
+    "-fPIC",
 )  # fmt: skip
+if platform.machine() == "x86_64":
+    FLAGS += ("-mprefer-vector-width=512",)
 
 
 class Unavailable(Exception):
@@ -29,11 +31,11 @@ class Unavailable(Exception):
 
 
 def compiler() -> str:
-    """`$CXX`, or the first of g++, c++ and clang++ in the path."""
-    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+    """`$CXX`, or the first of g++ and c++ in the path."""
+    for name in (os.environ.get("CXX"), "g++", "c++"):
         if name and (path := shutil.which(name)):
             return path
-    raise Unavailable("no C++ compiler found (g++, c++, clang++ or $CXX)")
+    raise Unavailable("no C++ compiler found (g++, c++ or $CXX)")
 
 
 def cache_folder() -> Path:
@@ -79,8 +81,6 @@ def build(folder: Path) -> Path:
 @functools.cache
 def library() -> ctypes.CDLL:
     """The kernels, ready to be called; Unavailable says why there are none."""
-    if torch.backends.mkl.is_available() is False and platform.machine() == "x86_64":
-        raise Unavailable("this PyTorch has no MKL")
     name = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
         sgemm = ctypes.CDLL(str(name)).sgemm_

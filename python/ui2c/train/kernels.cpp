@@ -12,10 +12,6 @@
 #include <cstring>
 #include <vector>
 
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
-
 namespace {
 
 using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*,
@@ -62,16 +58,6 @@ inline float activate(float x) { return x * std::min(std::max(x + 0.5f, 0.0f), 1
 inline float slope(float x) {
     const float inside = 2 * x + 0.5f;
     return x <= -0.5f ? 0.0f : (x >= 0.5f ? 1.0f : inside);
-}
-
-// Copies what is needed much later, past the caches: a third of the traffic to memory is saved.
-void put_by(int64_t count, const float* from, float* to) {
-    int64_t i = 0;
-#ifdef __AVX512F__
-    if (reinterpret_cast<uintptr_t>(to) % 64 == 0)
-        for (; i + 16 <= count; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
-#endif
-    for (; i < count; ++i) to[i] = from[i];
 }
 
 void fill_rows(int64_t rows, int64_t c, const float* row, float* out) {
@@ -242,15 +228,13 @@ void activate_back(int64_t rows, int64_t c, const float* u, const float* bias,
         }
 }
 
-// g [rows, 2c] = sum of the two activated halves of u + bias, [rows, 4c]; u is also put by.
-void fold(int64_t rows, int64_t half, const float* u, const float* bias, float* __restrict g,
-          float* kept) {
+// g [rows, 2c] = sum of the two activated halves of u + bias, [rows, 4c]
+void fold(int64_t rows, int64_t half, const float* u, const float* bias, float* __restrict g) {
     for (int64_t i = 0; i < rows; ++i) {
         const float* first = u + i * 2 * half;
         const float* second = first + half;
         for (int64_t j = 0; j < half; ++j)
             g[i * half + j] = activate(first[j] + bias[j]) + activate(second[j] + bias[half + j]);
-        put_by(2 * half, first, kept + i * 2 * half);
     }
 }
 
@@ -298,16 +282,47 @@ struct Saved {
 struct Symmetric {
     int64_t r;
 
-    int64_t block() const { return r >= 128 && r % 4 == 0 ? r / 4 : r; }
+    // Whole tiles of `mirror`, so that these find all they read.
+    int64_t block() const { return r >= 128 && r % 64 == 0 ? r / 4 : r; }
 
     // The part below the diagonal from that above.
     void mirror(float* c) const {
-        constexpr int64_t TILE = 16;
-        for (int64_t i = 0; i < r; i += TILE)
-            for (int64_t j = i; j < r; j += TILE)
-                for (int64_t y = i; y < std::min(i + TILE, r); ++y)
-                    for (int64_t x = std::max(j, y + 1); x < std::min(j + TILE, r); ++x)
-                        c[x * r + y] = c[y * r + x];
+        int64_t i = 0;
+        for (; i + 16 <= r; i += 16) {
+            int64_t j = i;
+            for (; j + 16 <= r; j += 16) transpose(c + i * r + j, c + j * r + i);
+            for (; j < r; ++j)
+                for (int64_t y = i; y < i + 16; ++y) c[j * r + y] = c[y * r + j];
+        }
+        for (; i < r; ++i)
+            for (int64_t j = i + 1; j < r; ++j) c[j * r + i] = c[i * r + j];
+    }
+
+    // 16 x 16 values: halves of halves change places.
+    void transpose(const float* from, float* to) const {
+        Lanes rows[16];
+        for (int i = 0; i < 16; ++i) rows[i] = load<Lanes>(from + i * r);
+        exchange<8>(rows);
+        exchange<4>(rows);
+        exchange<2>(rows);
+        exchange<1>(rows);
+        for (int i = 0; i < 16; ++i) store(to + i * r, rows[i]);
+    }
+
+    template <int STEP>
+    static void exchange(Lanes* rows) {
+        typedef int Indices __attribute__((vector_size(64)));
+        Indices upper, lower;
+        for (int l = 0; l < 16; ++l) {
+            upper[l] = l & STEP ? 16 + l - STEP : l;
+            lower[l] = l & STEP ? 16 + l : l + STEP;
+        }
+        for (int i = 0; i < 16; ++i)
+            if (!(i & STEP)) {
+                const Lanes a = rows[i], b = rows[i + STEP];
+                rows[i] = __builtin_shuffle(a, b, upper);
+                rows[i + STEP] = __builtin_shuffle(a, b, lower);
+            }
     }
 
     // c = a * b of symmetric matrices that commute
@@ -343,11 +358,10 @@ void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t
     const Shape s{n, h, w, c};
     const bool adapts = p->adaptor != nullptr;
     const Saved v(s, saved, input, adapts);
-    scratch.reserve(s.padded() + 9 * c + CHUNK * 6 * c + 64);
+    scratch.reserve(s.padded() + 9 * c + CHUNK * 2 * c + 64);
     float* padded = scratch.take(s.padded());
     float* taps = scratch.take(9 * c);
     float* g = scratch.take(CHUNK * 2 * c);
-    float* m = scratch.take(CHUNK * 4 * c);
     if (adapts) {
         fill_rows(s.rows(), c, p->adaptor_bias, v.x);
         product(s.rows(), c, inputs, input, p->adaptor, 1, v.x);
@@ -360,10 +374,11 @@ void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t
     for (int64_t i = 0; i < s.rows(); i += CHUNK) {
         const int64_t rows = std::min(CHUNK, s.rows() - i);
         float* y = v.y + i * c;
+        float* m = v.m + i * 4 * c;
         add_row(rows, c, v.x + i * c, p->out_bias, y);
         product(rows, c, c, v.d + i * c, p->out, 1, y);
         product(rows, 4 * c, c, y, p->mix_in, 0, m);
-        fold(rows, 2 * c, m, p->mix_in_bias, g, v.m + i * 4 * c);
+        fold(rows, 2 * c, m, p->mix_in_bias, g);
         add_row(rows, c, y, p->mix_out_bias, out + i * c);
         product(rows, c, 2 * c, g, p->mix_out, 1, out + i * c);
     }

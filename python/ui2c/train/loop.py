@@ -3,6 +3,7 @@
 import argparse
 import copy
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
+from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
 
 LOG_EVERY = 20
@@ -90,7 +92,7 @@ class Trainer:
             return
         grads = [p.grad for p in self.codec.parameters() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
+        sum_over_processes(flat)
         flat /= self.world
         for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             grad.copy_(part.view_as(grad))
@@ -231,6 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
+    gc.set_threshold(100_000)  # a step's graph is freed without the collector
     if "RANK" in os.environ:
         dist.init_process_group("gloo" if arguments.device == "cpu" else "nccl")
         torch.set_num_threads(1)

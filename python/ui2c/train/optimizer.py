@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ui2c.network.blocks import Pointwise
+from ui2c.train.shared_sum import sum_over_processes
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -82,7 +83,7 @@ def shared_orthogonalisation(
             results[i] = result if results[i].shape == result.shape else result.mT
     if distributed:
         flat = torch.cat([r.flatten() for r in results])
-        dist.all_reduce(flat)
+        sum_over_processes(flat)
         parts = flat.split([r.numel() for r in results])
         results = [part.view_as(r) for part, r in zip(parts, results, strict=True)]
     return results

@@ -21,7 +21,7 @@ macro_rules! wide {
                 unsafe fn avx2 $(<$generic: $bound>)? ($($argument: $type),*) {
                     plain($($argument),*);
                 }
-                if std::arch::is_x86_feature_detected!("avx2") {
+                if $crate::cpu::level() >= $crate::cpu::Level::Avx2 {
                     // SAFETY: the processor has AVX2.
                     return unsafe { avx2($($argument),*) };
                 }

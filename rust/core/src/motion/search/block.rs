@@ -234,7 +234,7 @@ impl<'a> Matcher<'a> {
 
     /// Sum of absolute differences.
     fn difference(&self, x: usize, y: usize, width: usize, height: usize, v: Vector) -> u32 {
-        let border = self.reference.before() as i32;
+        let [border, _] = self.reference.before().map(|b| b as i32);
         let clamp = |p: usize, d: i16, block: usize, length: usize| {
             (p as i32 + d as i32).clamp(-border, (length + border as usize - block) as i32)
         };

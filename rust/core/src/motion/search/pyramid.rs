@@ -15,14 +15,14 @@ pub(crate) struct Pyramid {
 
 impl Pyramid {
     pub fn new(plane: &Plane<u8>) -> Self {
-        let mut levels = vec![Padded::new(plane, LARGEST_BLOCK[0], LARGEST_BLOCK[0])];
+        let mut levels = vec![Padded::new(plane, [LARGEST_BLOCK[0]; 2], [LARGEST_BLOCK[0]; 2])];
         let (mut width, mut height) = (plane.width(), plane.height());
         let mut samples = plane.samples().to_vec();
         while width.min(height) >= SMALLEST_SIDE && levels.len() < MOST_LEVELS {
             samples = halve(&samples, width, height);
             (width, height) = (width / 2, height / 2);
             let plane = Plane::new(width, height, &samples).expect("a half is a plane");
-            levels.push(Padded::new(&plane, LARGEST_BLOCK[1], LARGEST_BLOCK[1]));
+            levels.push(Padded::new(&plane, [LARGEST_BLOCK[1]; 2], [LARGEST_BLOCK[1]; 2]));
         }
         Self { levels }
     }

@@ -1,5 +1,10 @@
 //! The prediction that a field makes. Normative: exact integers, the same on every machine.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use std::any::Any;
+
 use rayon::prelude::*;
 
 use super::geometry::{Area, Kind, Lattice};
@@ -7,6 +12,7 @@ use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
 use super::wide::wide;
 use super::{Field, Vector};
+use crate::cpu::{Level, level};
 use crate::error::{Error, Result};
 
 /// Samples with one displacement that are computed at a time.
@@ -19,8 +25,11 @@ pub(crate) const TAPS: usize = 4;
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
 const PARALLEL: usize = 1 << 18;
-/// Repeated edge samples that positions, clamped to one sample outside and its taps need.
+/// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
+/// need; so many to the right of a run, too.
 pub(crate) const BORDER: usize = 3;
+/// Repeated edge samples to the left, for a whole run that lies outside.
+const SIDE: usize = LONGEST_RUN + TAPS - 2;
 
 /// The prediction of each frame of `field` from `reference`, as planes of the reference's sizes.
 ///
@@ -88,7 +97,7 @@ pub(crate) fn check_grid(field: &Field, width: usize, height: usize) -> Result<(
 
 /// The reference with the border that `predict_plane` needs.
 pub(crate) fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
-    Padded::new(plane, BORDER, BORDER + LONGEST_RUN + TAPS)
+    Padded::new(plane, [SIDE, BORDER], [LONGEST_RUN + BORDER, BORDER])
 }
 
 /// One plane of the prediction of one frame.
@@ -119,9 +128,29 @@ fn predict_plane<S: Sample>(
     out
 }
 
+/// An area of the prediction, into `out` row by row.
+pub(crate) fn predict_area<S: Sample>(
+    reference: &Padded<S>,
+    lattice: &Lattice,
+    vectors: &[Vector],
+    area: &Area,
+    bit_depth: u32,
+    out: &mut [S],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level() >= Level::Avx2
+        && let Some(reference) = (reference as &dyn Any).downcast_ref()
+        && let Some(out) = S::bytes_mut(out)
+    {
+        // SAFETY: the processor has AVX2.
+        return unsafe { avx2::predict_area(reference, lattice, vectors, area, out) };
+    }
+    predict_rows(reference, lattice, vectors, area, bit_depth, out);
+}
+
 wide! {
-    /// An area of the prediction, into `out` row by row.
-    pub(crate) fn predict_area<S: Sample>(
+    /// As `predict_area`, for all samples and processors.
+    fn predict_rows<S: Sample>(
         reference: &Padded<S>,
         lattice: &Lattice,
         vectors: &[Vector],
@@ -152,7 +181,6 @@ fn predict_row<S: Sample>(
     out: &mut [S],
 ) {
     let (width, height) = (reference.width() as i32, reference.height() as i32);
-    let right = width + reference.after() as i32 - (LONGEST_RUN + TAPS) as i32;
     let mut x = 0;
     while x < dx.len() {
         let (here_x, here_y) = (dx[x], dy[x]);
@@ -161,12 +189,8 @@ fn predict_row<S: Sample>(
         while length < longest && dx[x + length] == here_x && dy[x + length] == here_y {
             length += 1;
         }
-        let mut left = (start + x) as i32 + (here_x >> 4) - 1;
-        if left < -(BORDER as i32) || left > right {
-            // Outside all taps see the same sample: any position out there will do.
-            length = 1;
-            left = left.clamp(-(BORDER as i32), width - 1);
-        }
+        // Further outside all that a run sees is the same sample, as it is at these bounds.
+        let left = ((start + x) as i32 + (here_x >> 4) - 1).clamp(-(SIDE as i32), width - 1);
         let top = (y as i32 + (here_y >> 4) - 1).clamp(-(BORDER as i32), height - 1);
         let rows = [0, 1, 2, 3].map(|k| reference.from(left, top + k));
         let phases = [here_x & 15, here_y & 15];

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::super::Vector;
-use super::super::geometry::{Area, Lattice};
+use super::super::geometry::{Area, Displacements, LANES, Lattice};
 use super::super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::super::plane::Padded;
 use super::{BORDER, SIDE, TAPS};
@@ -46,23 +46,43 @@ pub(super) fn predict_area(
 ) {
     let width = area.width();
     let groups = width.div_ceil(GROUP);
-    let (mut dx, mut dy) = (vec![0; groups * GROUP], vec![0; groups * GROUP]);
+    let mut row = Displacements::new(lattice, groups * GROUP);
     let tables = Tables::new();
     for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-        lattice.displacements(vectors, y, &area.columns, &mut dx, &mut dy);
+        row.fill(lattice, vectors, y, &area.columns, |out, count, line, shift| {
+            fill_line(out, count, line, shift);
+        });
         // The last group goes beyond the row: its last displacement does as well as any.
-        let (last_x, last_y) = (dx[width - 1], dy[width - 1]);
-        dx[width..].fill(last_x);
-        dy[width..].fill(last_y);
-        let displacements = dx.as_chunks::<GROUP>().0.iter().zip(dy.as_chunks::<GROUP>().0);
+        row.repeat_from(width);
+        let displacements = row.dx.as_chunks::<GROUP>().0.iter().zip(row.dy.as_chunks::<GROUP>().0);
         for (index, (dx, dy)) in displacements.enumerate() {
             let k = index * GROUP;
-            let here = [area.columns.start + k, y].map(|at| at as i32);
+            let here = [(area.columns.start + k) as i32, y as i32];
             let samples = predict_group(reference, &tables, here, dx, dy);
-            let out = &mut out[k..];
-            let count = out.len().min(GROUP);
-            out[..count].copy_from_slice(&bytes(samples)[..count]);
+            match out[k..].first_chunk_mut::<GROUP>() {
+                Some(out) => *out = bytes(samples),
+                None => out[k..].copy_from_slice(&bytes(samples)[..width - k]),
+            }
         }
+    }
+}
+
+/// As `geometry::line`, in groups of lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fill_line(out: &mut [i32], count: usize, [first, step]: [i32; 2], shift: u32) {
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    let mut values = _mm256_add_epi32(
+        _mm256_set1_epi32(first),
+        _mm256_mullo_epi32(lanes, _mm256_set1_epi32(step)),
+    );
+    let growth = _mm256_set1_epi32(step * LANES as i32);
+    let shift = _mm_cvtsi32_si128(shift as i32);
+    let out = &mut out[..count.next_multiple_of(LANES)];
+    for group in out.as_chunks_mut::<LANES>().0 {
+        // SAFETY: the group is of 32 bytes.
+        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), _mm256_sra_epi32(values, shift)) };
+        values = _mm256_add_epi32(values, growth);
     }
 }
 
@@ -105,6 +125,14 @@ fn predict_group(
     let fraction = _mm256_set1_epi16(15);
     let phases = Phases { x: _mm256_and_si256(dx, fraction), y: _mm256_and_si256(dy, fraction) };
     let (whole_x, whole_y) = (_mm256_srai_epi16(dx, 4), _mm256_srai_epi16(dy, 4));
+    let differences = _mm256_or_si256(
+        _mm256_xor_si256(whole_x, _mm256_set1_epi16((first_x >> 4) as i16)),
+        _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
+    );
+    if _mm256_testz_si256(differences, differences) == 1 {
+        let rows = rows(reference, x + (first_x >> 4), y + (first_y >> 4));
+        return interpolate(rows, tables, &phases);
+    }
     let mut out = _mm_setzero_si128();
     let mut left = u32::MAX >> (32 - GROUP);
     let (mut here_x, mut here_y) = (first_x >> 4, first_y >> 4);
@@ -135,7 +163,8 @@ fn rows(reference: &Padded<u8>, x: i32, y: i32) -> [&[u8; READ]; TAPS] {
     let (width, height) = (reference.width() as i32, reference.height() as i32);
     let left = (x - 1).clamp(-(SIDE as i32), width - 1);
     let top = (y - 1).clamp(-(BORDER as i32), height - 1);
-    [0, 1, 2, 3].map(|k| reference.from(left, top + k).first_chunk().expect("within the border"))
+    let row = |k| reference.from(left, top + k).first_chunk().expect("within the border");
+    [row(0), row(1), row(2), row(3)]
 }
 
 #[target_feature(enable = "avx2")]

@@ -7,7 +7,7 @@ use std::any::Any;
 
 use rayon::prelude::*;
 
-use super::geometry::{Area, Kind, Lattice};
+use super::geometry::{Area, Displacements, Kind, Lattice, line};
 use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
 use super::wide::wide;
@@ -24,7 +24,7 @@ pub(crate) const TAPS: usize = 4;
 /// Rows predicted at a time.
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
-const PARALLEL: usize = 1 << 18;
+pub(crate) const PARALLEL: usize = 1 << 18;
 /// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
 /// need; so many to the right of a run, too.
 pub(crate) const BORDER: usize = 3;
@@ -160,11 +160,12 @@ wide! {
     ) {
         let width = area.width();
         let max = (1 << bit_depth) - 1;
-        let (mut dx, mut dy) = (vec![0; width], vec![0; width]);
+        let mut displacements = Displacements::new(lattice, width);
         let mut row = vec![S::default(); width + LONGEST_RUN];
         for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-            lattice.displacements(vectors, y, &area.columns, &mut dx, &mut dy);
-            predict_row(reference, [area.columns.start, y], &dx, &dy, max, &mut row);
+            displacements.fill(lattice, vectors, y, &area.columns, line);
+            let (dx, dy) = (&displacements.dx[..width], &displacements.dy[..width]);
+            predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
             out.copy_from_slice(&row[..width]);
         }
     }
@@ -201,7 +202,7 @@ fn predict_row<S: Sample>(
 
 /// Samples whose first taps are from the starts of `rows` on.
 #[inline(always)]
-pub(crate) fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
+fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
     let [h, v] = phases.map(|p| COEFFICIENTS[p as usize]);
     // The order of the two directions does not matter, as nothing is rounded between them: the
     // sums stay below 65 535 · 176² < 2^31 even at 16 bits.

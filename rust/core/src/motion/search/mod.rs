@@ -9,7 +9,6 @@ mod block;
 mod cost;
 mod model;
 mod pyramid;
-mod quarters;
 mod refine;
 mod residual;
 
@@ -20,11 +19,7 @@ use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
 use pyramid::Pyramid;
-use quarters::Quarters;
 use refine::Refiner;
-
-/// Samples of the largest picture that is kept at every quarter of a sample, 16 times its size.
-const LARGEST_QUARTERS: usize = 1 << 24;
 
 /// The motion of `frames` from `reference`, all luma planes of one size.
 ///
@@ -78,14 +73,13 @@ fn search_8_bits(
     let cost = Cost::new(lagrangian);
     let pyramid = Pyramid::new(&reference);
     let padded = pad(&reference);
-    let quarters = (width * height <= LARGEST_QUARTERS).then(|| Quarters::new(&padded));
     let mut blocks: Vec<[Vec<Vector>; 3]> = Vec::new();
     let mut refiners = Vec::new();
     for (index, frame) in frames.iter().enumerate() {
         let before = index.checked_sub(1).map(|k| &blocks[k]);
         let found = Blocks::search(&pyramid, &Pyramid::new(frame), cost, before);
         blocks.push(found);
-        refiners.push(Refiner::new(&padded, quarters.as_ref(), *frame, cost));
+        refiners.push(Refiner::new(&padded, *frame, cost));
     }
     let still: f32 = refiners.iter().map(Refiner::still_bits).sum();
     let mut best: Option<(usize, f32, Vec<Vec<Vector>>)> = None;

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::cost::Cost;
 use super::model::Model;
-use super::quarters::Quarters;
 use super::residual::{Residual, TILE};
 use crate::motion::compensate::predict_area;
 use crate::motion::field::price;
@@ -24,8 +23,6 @@ const PASSES: usize = 2;
 /// Refines the fields of one frame.
 pub(crate) struct Refiner<'a> {
     reference: &'a Padded<u8>,
-    /// Left out for very large pictures.
-    quarters: Option<&'a Quarters>,
     frame: Plane<'a, u8>,
     cost: Cost,
 }
@@ -45,18 +42,11 @@ struct Grid {
     columns: usize,
     step: usize,
     lattice: Lattice,
-    /// Whether predictions are what the decoder makes of a field, or roughly so.
-    exact: bool,
 }
 
 impl<'a> Refiner<'a> {
-    pub fn new(
-        reference: &'a Padded<u8>,
-        quarters: Option<&'a Quarters>,
-        frame: Plane<'a, u8>,
-        cost: Cost,
-    ) -> Self {
-        Self { reference, quarters, frame, cost }
+    pub fn new(reference: &'a Padded<u8>, frame: Plane<'a, u8>, cost: Cost) -> Self {
+        Self { reference, frame, cost }
     }
 
     fn whole(&self) -> Area {
@@ -81,7 +71,7 @@ impl<'a> Refiner<'a> {
         blocks: Vec<Vector>,
         step: usize,
     ) -> (Vec<Vector>, f32) {
-        let grid = self.grid(step, false);
+        let grid = self.grid(step);
         let mut best = match coarser {
             None => self.assess(&grid, blocks),
             Some(coarser) => {
@@ -97,18 +87,16 @@ impl<'a> Refiner<'a> {
 
     /// A last pass, with the very prediction that the decoder makes.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
-        let grid = self.grid(step, true);
+        let grid = self.grid(step);
         let best = self.descend(&grid, self.assess(&grid, field), 1);
         (best.field, best.bits)
     }
 
-    fn grid(&self, step: usize, exact: bool) -> Grid {
+    fn grid(&self, step: usize) -> Grid {
         let size = [self.frame.width(), self.frame.height()];
         let (rows, columns) = (size[1].div_ceil(step), size[0].div_ceil(step));
         let lattice = Lattice::new(size, [rows, columns], step, Kind::Luma);
-        let exact = exact || self.quarters.is_none();
-        let lattice = if exact { lattice } else { lattice.in_quarters() };
-        Grid { rows, columns, step, lattice, exact }
+        Grid { rows, columns, step, lattice }
     }
 
     fn assess(&self, grid: &Grid, field: Vec<Vector>) -> Candidate {
@@ -123,12 +111,7 @@ impl<'a> Refiner<'a> {
 
     fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
         let mut out = vec![0; area.samples()];
-        match self.quarters {
-            Some(quarters) if !grid.exact => {
-                quarters.predict(&grid.lattice, field, area, &mut out);
-            }
-            _ => predict_area(self.reference, &grid.lattice, field, area, 8, &mut out),
-        }
+        predict_area(self.reference, &grid.lattice, field, area, 8, &mut out);
         out
     }
 

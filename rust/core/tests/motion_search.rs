@@ -1,6 +1,6 @@
 //! The search on motion that is known.
 
-use ui2c_core::motion::{Field, Plane, STEPS, Sample, Vector, compensate, search};
+use ui2c_core::motion::{Effort, Field, Plane, STEPS, Sample, Vector, compensate, search};
 
 /// Detail at every scale, without repetition.
 fn texture(width: usize, height: usize) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn found(width: usize, height: usize, first: Vector, second: Vector, step: usize
     let reference = Plane::new(width, height, &samples).unwrap();
     let frames = [first, second].map(|v| moved(&reference, v, 8));
     let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
-    search(reference, &frames, 8, 50.0, step).unwrap()
+    search(reference, &frames, 8, 50.0, step, Effort::Default).unwrap()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_pan_is_found_at_ten_bits() {
     let reference = Plane::new(width, height, &samples).unwrap();
     let frame = moved(&reference, [-7, 11], 10);
     let frames = [Plane::new(width, height, &frame).unwrap()];
-    let field = search(reference, &frames, 10, 50.0, 0).unwrap();
+    let field = search(reference, &frames, 10, 50.0, 0, Effort::Default).unwrap();
     assert!(field.step() != 0 && field.vectors().iter().all(|&v| v == [-7, 11]), "{field:?}");
 }
 
@@ -99,7 +99,7 @@ fn without_motion_there_is_no_field() {
     for (width, height) in [(1, 1), (2, 7), (16, 16), (130, 67), (256, 144)] {
         let samples = texture(width, height);
         let plane = Plane::new(width, height, &samples).unwrap();
-        let field = search(plane, &[plane, plane], 8, 50.0, 0).unwrap();
+        let field = search(plane, &[plane, plane], 8, 50.0, 0, Effort::Default).unwrap();
         assert_eq!(field, Field::still(2), "{width} x {height}");
     }
 }
@@ -118,7 +118,9 @@ fn noise_is_no_motion() {
     };
     let (reference, first, second) = (noisy(), noisy(), noisy());
     let plane = |s| Plane::new(width, height, s).unwrap();
-    let field = search(plane(&reference), &[plane(&first), plane(&second)], 8, 50.0, 0).unwrap();
+    let field =
+        search(plane(&reference), &[plane(&first), plane(&second)], 8, 50.0, 0, Effort::Default)
+            .unwrap();
     assert_eq!(field.step(), 0, "{field:?}");
 }
 
@@ -136,7 +138,7 @@ fn a_zoom_is_predicted_far_better_than_a_copy() {
     let planes = [reference, half, half];
     let [frame, ..] = compensate(planes, &field, 8).unwrap().remove(0);
     let target = Plane::new(width, height, &frame).unwrap();
-    let field = search(reference, &[target], 8, 20.0, 0).unwrap();
+    let field = search(reference, &[target], 8, 20.0, 0, Effort::Default).unwrap();
     let [predicted, ..] = compensate(planes, &field, 8).unwrap().remove(0);
     let error = |a: &[u8]| -> u64 {
         a.iter().zip(&frame).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum()
@@ -160,7 +162,7 @@ fn a_small_fast_thing_is_found_before_a_still_background() {
     // It covers whole cells of the grid in the frame.
     let (reference, frame) = (picture(165, 69), picture(124, 76));
     let plane = |s| Plane::new(width, height, s).unwrap();
-    let field = search(plane(&reference), &[plane(&frame)], 8, 20.0, 16).unwrap();
+    let field = search(plane(&reference), &[plane(&frame)], 8, 20.0, 16, Effort::Default).unwrap();
     let (row, column) = (104 / 16, 152 / 16);
     assert_eq!(field.frame(0)[row * field.columns() + column], [4 * 41, -4 * 7], "{field:?}");
     assert_eq!(field.frame(0)[0], [0, 0]);
@@ -171,11 +173,11 @@ fn nonsense_is_refused() {
     let samples = vec![0u8; 64];
     let plane = Plane::new(8, 8, &samples).unwrap();
     let other = Plane::new(16, 4, &samples).unwrap();
-    assert!(search(plane, &[plane], 8, 50.0, 0).is_ok());
-    assert!(search(plane, &[plane], 8, 50.0, 8).is_err());
-    assert!(search(plane, &[plane], 8, f32::NAN, 0).is_err());
-    assert!(search(plane, &[plane], 8, 0.0, 0).is_err());
-    assert!(search(plane, &[plane], 9, 50.0, 0).is_err());
-    assert!(search(plane, &[other], 8, 50.0, 0).is_err());
-    assert_eq!(search(plane, &[], 8, 50.0, 0).unwrap().frames(), 0);
+    assert!(search(plane, &[plane], 8, 50.0, 0, Effort::Default).is_ok());
+    assert!(search(plane, &[plane], 8, 50.0, 8, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 8, f32::NAN, 0, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 8, 0.0, 0, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 9, 50.0, 0, Effort::Default).is_err());
+    assert!(search(plane, &[other], 8, 50.0, 0, Effort::Default).is_err());
+    assert_eq!(search(plane, &[], 8, 50.0, 0, Effort::Default).unwrap().frames(), 0);
 }

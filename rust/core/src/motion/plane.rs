@@ -159,6 +159,12 @@ impl<S: Sample> Padded<S> {
         self.before
     }
 
+    /// One row of the plane itself.
+    #[inline(always)]
+    pub fn row(&self, y: usize) -> &[S] {
+        &self.from(0, y as i32)[..self.width]
+    }
+
     /// The samples from (x, y) to the end of that padded row.
     #[inline(always)]
     pub fn from(&self, x: i32, y: i32) -> &[S] {

@@ -96,7 +96,7 @@ pub(crate) fn check_grid(field: &Field, width: usize, height: usize) -> Result<(
 }
 
 /// The reference with the border that `predict_plane` needs.
-pub(crate) fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
+fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
     Padded::new(plane, [SIDE, BORDER], [LONGEST_RUN + BORDER, BORDER])
 }
 

@@ -28,38 +28,45 @@ struct Grid {
 pub(crate) struct Blocks;
 
 impl Blocks {
-    /// Quarter-sample vectors (whole samples, in fact) for each of the steps.
+    /// Vectors in quarters of the samples of a level (whole samples, in fact) for each of the steps.
     ///
     /// `before` has the fields of the frame before, whose motion goes on as a guess.
     pub fn search(
         reference: &Pyramid,
         frame: &Pyramid,
         cost: Cost,
+        level: usize,
         before: Option<&[Vec<Vector>; 3]>,
     ) -> [Vec<Vector>; 3] {
         let mut grid: Option<Grid> = None;
-        for level in (1..frame.levels.len()).rev() {
-            let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+        for smaller in (level + 1..frame.levels.len()).rev() {
+            let matcher = Matcher::new(reference, frame, smaller, SMALL, cost);
             grid = Some(match grid {
                 None => matcher.exhaustive(),
                 Some(parent) => matcher.descend(&parent),
             });
         }
-        let fine = Matcher::new(reference, frame, 0, STEPS[0], cost);
+        let fine = Matcher::new(reference, frame, level, STEPS[0] >> level, cost);
         let guesses = before.map(|b| b[0].as_slice());
-        let fine = match grid {
-            None => fine.exhaustive(),
-            // Blocks of half the size at half the size: the cells are the same.
-            Some(parent) => fine.search(|r, c, guess| {
-                for v in parent.beside(r, c) {
-                    guess(double(v));
-                }
+        let search = |parent: &Grid, near: fn(&Grid, usize, usize) -> [Vector; 5]| {
+            fine.search(|r, c, guess| {
+                near(parent, r, c).into_iter().for_each(&mut *guess);
                 continue_motion(guesses, r * fine.columns + c, guess);
-            }),
+            })
+        };
+        let fine = match (grid, level) {
+            (None, _) => fine.exhaustive(),
+            // Blocks of half the size at half the size: the cells are the same.
+            (Some(parent), 0) => search(&parent.doubled(), Grid::beside),
+            (Some(parent), 1) => search(&parent.doubled(), Grid::around),
+            (Some(parent), _) => {
+                let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+                search(&matcher.descend(&parent), Grid::around)
+            }
         };
         let mut grids = vec![fine];
         for k in 1..STEPS.len() {
-            let matcher = Matcher::new(reference, frame, 0, STEPS[k], cost);
+            let matcher = Matcher::new(reference, frame, level, STEPS[k] >> level, cost);
             let finer = &grids[k - 1];
             let guesses = before.map(|b| b[k].as_slice());
             let coarser = matcher.search(|r, c, guess| {
@@ -92,8 +99,14 @@ fn continue_motion(before: Option<&[Vector]>, cell: usize, guess: &mut dyn FnMut
 }
 
 impl Grid {
+    /// The same cells at twice the size.
+    fn doubled(mut self) -> Self {
+        self.vectors.iter_mut().for_each(|v| *v = double(*v));
+        self
+    }
+
     /// The vectors of the same cell and those beside it.
-    fn beside(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+    fn beside(&self, row: usize, column: usize) -> [Vector; 5] {
         let (last_row, last_column) = (self.rows - 1, self.columns - 1);
         let at =
             |r: usize, c: usize| self.vectors[r.min(last_row) * self.columns + c.min(last_column)];
@@ -104,11 +117,10 @@ impl Grid {
             at(row, column + 1),
             at(row + 1, column),
         ]
-        .into_iter()
     }
 
     /// The vectors of the cells of a grid of half as many cells that lie around a cell.
-    fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+    fn around(&self, row: usize, column: usize) -> [Vector; 5] {
         let near = |i: usize, count: usize| {
             let own = (i / 2).min(count - 1);
             let other =
@@ -116,9 +128,8 @@ impl Grid {
             [own, other]
         };
         let (rows, columns) = (near(row, self.rows), near(column, self.columns));
-        [(0, 0), (0, 1), (1, 0), (1, 1)]
-            .into_iter()
-            .map(move |(r, c)| self.vectors[rows[r] * self.columns + columns[c]])
+        let at = |r: usize, c: usize| self.vectors[rows[r] * self.columns + columns[c]];
+        [at(0, 0), at(0, 0), at(0, 1), at(1, 0), at(1, 1)]
     }
 
     /// The vectors of the cells of a grid of twice as many cells that lie in a cell.
@@ -167,7 +178,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn descend(&self, parent: &Grid) -> Grid {
-        self.search(|r, c, guess| parent.around(r, c).for_each(|v| guess(double(v))))
+        self.search(|r, c, guess| parent.around(r, c).into_iter().for_each(|v| guess(double(v))))
     }
 
     /// For each cell the best of zero, the neighbours, what `guesses` proposes, and the walk

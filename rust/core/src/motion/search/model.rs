@@ -14,7 +14,7 @@ use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;
 use crate::motion::geometry::{Lattice, Span};
-use crate::motion::plane::Plane;
+use crate::motion::plane::Padded;
 use crate::motion::wide::wide;
 
 const LANES: usize = 8;
@@ -34,9 +34,9 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(prediction: &[u8], frame: &Plane<u8>) -> Self {
+    fn new(prediction: &[u8], frame: &Padded<u8>) -> Self {
         let (width, height) = (frame.width(), frame.height());
-        let stride = width.next_multiple_of(LANES) + 2;
+        let stride = width + LANES + 2;
         let mut framed = Vec::with_capacity((height + 2) * stride);
         for y in 0..height + 2 {
             let row = &prediction[y.saturating_sub(1).min(height - 1) * width..][..width];
@@ -200,7 +200,7 @@ impl Model {
     pub fn new(
         prediction: &[u8],
         weights: &[f32],
-        frame: &Plane<u8>,
+        frame: &Padded<u8>,
         lattice: &Lattice,
         rows: usize,
     ) -> Self {

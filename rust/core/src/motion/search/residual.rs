@@ -2,7 +2,7 @@
 
 use super::cost::{Cost, log2};
 use crate::motion::geometry::Area;
-use crate::motion::plane::Plane;
+use crate::motion::plane::Padded;
 use crate::motion::wide::wide;
 
 /// Edge of the squares that are transformed.
@@ -21,8 +21,14 @@ pub(crate) struct Residual {
 }
 
 impl Residual {
+    /// Adds tiles further down.
+    pub fn append(&mut self, mut below: Self) {
+        self.bits.append(&mut below.bits);
+        self.slopes.append(&mut below.slopes);
+    }
+
     /// Of the tiles of an area, whose prediction is given row by row.
-    pub fn new(prediction: &[u8], frame: &Plane<u8>, area: &Area, cost: Cost) -> Self {
+    pub fn new(prediction: &[u8], frame: &Padded<u8>, area: &Area, cost: Cost) -> Self {
         let mut residual = Self::default();
         measure(prediction, frame, area, cost, &mut residual);
         residual
@@ -32,7 +38,7 @@ impl Residual {
 wide! {
     fn measure(
         prediction: &[u8],
-        frame: &Plane<u8>,
+        frame: &Padded<u8>,
         area: &Area,
         cost: Cost,
         out: &mut Residual,
@@ -50,7 +56,7 @@ wide! {
 
 /// The differences of the tiles at (x, y) of the area; zeros outside.
 #[inline(always)]
-fn load(prediction: &[u8], frame: &Plane<u8>, area: &Area, [x, y]: [usize; 2]) -> Terms {
+fn load(prediction: &[u8], frame: &Padded<u8>, area: &Area, [x, y]: [usize; 2]) -> Terms {
     let mut terms = [[0; LANES]; TILE];
     for (k, terms) in terms.iter_mut().enumerate().take(area.height() - y) {
         let a = &frame.row(area.rows.start + y + k)[area.columns.start + x..area.columns.end];
@@ -127,11 +133,11 @@ fn weigh(terms: &Terms, cost: Cost, count: usize, out: &mut Residual) {
     }
     for tile in 0..count {
         let sum = |lanes: &[f32; LANES]| lanes[tile * TILE..][..TILE].iter().sum::<f32>();
-        out.bits.push(sum(&bits));
+        out.bits.push(sum(&bits) * cost.scale());
         let squares = sum(&squares);
         let coded = (TILE * TILE) as f32 - sum(&small);
         // Of hardly anything, the slope is that of a small error.
         let share = if squares < 0.01 { 1.0 } else { coded / squares };
-        out.slopes.push(0.5 * std::f32::consts::LOG2_E * share / cost.floor());
+        out.slopes.push(0.5 * std::f32::consts::LOG2_E * share * cost.scale() / cost.floor());
     }
 }

@@ -165,6 +165,13 @@ impl<S: Sample> Padded<S> {
         &self.from(0, y as i32)[..self.width]
     }
 
+    /// The samples from (x, y) on, and how many lie between the starts of their rows.
+    #[inline(always)]
+    pub fn block(&self, x: i32, y: i32) -> (&[S], usize) {
+        let row = (y + self.before[1] as i32) as usize * self.stride;
+        (&self.samples[row + (x + self.before[0] as i32) as usize..], self.stride)
+    }
+
     /// The samples from (x, y) to the end of that padded row.
     #[inline(always)]
     pub fn from(&self, x: i32, y: i32) -> &[S] {

@@ -105,12 +105,6 @@ impl Tables {
     }
 }
 
-/// The fractions of a group's displacements, as 16-bit numbers.
-struct Phases {
-    x: __m256i,
-    y: __m256i,
-}
-
 #[target_feature(enable = "avx2")]
 #[inline]
 fn predict_group(
@@ -122,8 +116,7 @@ fn predict_group(
 ) -> __m128i {
     let (dx, first_x) = (pack(dx), dx[0]);
     let (dy, first_y) = (pack(dy), dy[0]);
-    let fraction = _mm256_set1_epi16(15);
-    let phases = Phases { x: _mm256_and_si256(dx, fraction), y: _mm256_and_si256(dy, fraction) };
+    let taps = Taps::new(tables, dx, dy);
     let (whole_x, whole_y) = (_mm256_srai_epi16(dx, 4), _mm256_srai_epi16(dy, 4));
     let differences = _mm256_or_si256(
         _mm256_xor_si256(whole_x, _mm256_set1_epi16((first_x >> 4) as i16)),
@@ -131,7 +124,7 @@ fn predict_group(
     );
     if _mm256_testz_si256(differences, differences) == 1 {
         let rows = rows(reference, x + (first_x >> 4), y + (first_y >> 4));
-        return interpolate(rows, tables, &phases);
+        return interpolate(rows, tables, &taps);
     }
     let mut out = _mm_setzero_si128();
     let mut left = u32::MAX >> (32 - GROUP);
@@ -143,7 +136,7 @@ fn predict_group(
             _mm256_cmpeq_epi16(whole_y, _mm256_set1_epi16(here_y as i16)),
         );
         let same = narrow(_mm256_packs_epi16(same, same));
-        out = _mm_blendv_epi8(out, interpolate(rows, tables, &phases), same);
+        out = _mm_blendv_epi8(out, interpolate(rows, tables, &taps), same);
         left &= !(_mm_movemask_epi8(same) as u32);
         if left == 0 {
             return out;
@@ -167,30 +160,57 @@ fn rows(reference: &Padded<u8>, x: i32, y: i32) -> [&[u8; READ]; TAPS] {
     [row(0), row(1), row(2), row(3)]
 }
 
+/// What the samples of a group weigh in its sums.
+struct Taps {
+    inner: __m256i,
+    outer: __m256i,
+    /// Of the rows: inner and outer pairs, of the first and second half of each half.
+    down: [__m256i; 4],
+}
+
+impl Taps {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(tables: &Tables, dx: __m256i, dy: __m256i) -> Self {
+        let fraction = _mm256_set1_epi16(15);
+        let (x, y) = (_mm256_and_si256(dx, fraction), _mm256_and_si256(dy, fraction));
+        // Bytes with their upper bit set look up zero.
+        let none = _mm256_set1_epi16(i16::MIN);
+        let even = _mm256_or_si256(x, none);
+        let odd = _mm256_or_si256(_mm256_slli_epi16(x, 8), _mm256_srli_epi16(none, 8));
+        let t = &tables.magnitudes;
+        let inner =
+            _mm256_or_si256(_mm256_shuffle_epi8(t[1], even), _mm256_shuffle_epi8(t[2], odd));
+        let outer =
+            _mm256_or_si256(_mm256_shuffle_epi8(t[0], even), _mm256_shuffle_epi8(t[3], odd));
+        let rows = _mm256_or_si256(y, none);
+        let (p, q) = (_mm256_shuffle_epi8(t[0], rows), _mm256_shuffle_epi8(t[1], rows));
+        let (r, s) = (_mm256_shuffle_epi8(t[2], rows), _mm256_shuffle_epi8(t[3], rows));
+        let down = [
+            _mm256_unpacklo_epi16(q, r),
+            _mm256_unpacklo_epi16(p, s),
+            _mm256_unpackhi_epi16(q, r),
+            _mm256_unpackhi_epi16(p, s),
+        ];
+        Self { inner, outer, down }
+    }
+}
+
 #[target_feature(enable = "avx2")]
 #[inline]
-fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, phases: &Phases) -> __m128i {
-    // Bytes with their upper bit set look up zero.
-    let none = _mm256_set1_epi16(i16::MIN);
-    let even = _mm256_or_si256(phases.x, none);
-    let odd = _mm256_or_si256(_mm256_slli_epi16(phases.x, 8), _mm256_srli_epi16(none, 8));
-    let t = &tables.magnitudes;
-    let inner = _mm256_or_si256(_mm256_shuffle_epi8(t[1], even), _mm256_shuffle_epi8(t[2], odd));
-    let outer = _mm256_or_si256(_mm256_shuffle_epi8(t[0], even), _mm256_shuffle_epi8(t[3], odd));
+fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, taps: &Taps) -> __m128i {
+    let (inner, outer, down) = (taps.inner, taps.outer, &taps.down);
     let a = across(rows[0], tables, inner, outer);
     let b = across(rows[1], tables, inner, outer);
     let c = across(rows[2], tables, inner, outer);
     let d = across(rows[3], tables, inner, outer);
-    let down = _mm256_or_si256(phases.y, none);
-    let (p, q) = (_mm256_shuffle_epi8(t[0], down), _mm256_shuffle_epi8(t[1], down));
-    let (r, s) = (_mm256_shuffle_epi8(t[2], down), _mm256_shuffle_epi8(t[3], down));
     let low = _mm256_sub_epi32(
-        _mm256_madd_epi16(_mm256_unpacklo_epi16(b, c), _mm256_unpacklo_epi16(q, r)),
-        _mm256_madd_epi16(_mm256_unpacklo_epi16(a, d), _mm256_unpacklo_epi16(p, s)),
+        _mm256_madd_epi16(_mm256_unpacklo_epi16(b, c), down[0]),
+        _mm256_madd_epi16(_mm256_unpacklo_epi16(a, d), down[1]),
     );
     let high = _mm256_sub_epi32(
-        _mm256_madd_epi16(_mm256_unpackhi_epi16(b, c), _mm256_unpackhi_epi16(q, r)),
-        _mm256_madd_epi16(_mm256_unpackhi_epi16(a, d), _mm256_unpackhi_epi16(p, s)),
+        _mm256_madd_epi16(_mm256_unpackhi_epi16(b, c), down[2]),
+        _mm256_madd_epi16(_mm256_unpackhi_epi16(a, d), down[3]),
     );
     const BITS: i32 = KERNEL_BITS as i32;
     let constant = _mm256_set1_epi32((128 << (2 * BITS)) + (1 << (2 * BITS - 1)));

@@ -3,8 +3,6 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
-use std::any::Any;
-
 use rayon::prelude::*;
 
 use super::geometry::{Area, Displacements, Kind, Lattice, line};
@@ -12,7 +10,6 @@ use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
 use super::wide::wide;
 use super::{Field, Vector};
-use crate::cpu::{Level, level};
 use crate::error::{Error, Result};
 
 /// Samples with one displacement that are computed at a time.
@@ -138,8 +135,8 @@ pub(crate) fn predict_area<S: Sample>(
     out: &mut [S],
 ) {
     #[cfg(target_arch = "x86_64")]
-    if level() >= Level::Avx2
-        && let Some(reference) = (reference as &dyn Any).downcast_ref()
+    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2
+        && let Some(reference) = (reference as &dyn std::any::Any).downcast_ref()
         && let Some(out) = S::bytes_mut(out)
     {
         // SAFETY: the processor has AVX2.

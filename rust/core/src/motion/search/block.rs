@@ -209,7 +209,7 @@ impl<'a> Matcher<'a> {
     fn walk(&self, row: usize, column: usize, predicted: Vector, best: &mut Best) {
         for _ in 0..WALK {
             let [x, y] = best.vector;
-            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
                 self.try_vector(row, column, [x + dx, y + dy], predicted, best);
             }
             if best.vector == [x, y] {
@@ -226,6 +226,11 @@ impl<'a> Matcher<'a> {
             return;
         }
         best.last = Some(v);
+        let size = |v: Vector| v.map(|c| c << (self.level + 2));
+        let vector_bits = SMOOTHNESS * self.cost.vector(size(v), size(predicted));
+        if vector_bits >= best.bits {
+            return;
+        }
         let (x, y) = (column * self.block, row * self.block);
         let width = self.block.min(self.frame.width() - x);
         let height = self.block.min(self.frame.height() - y);
@@ -234,9 +239,7 @@ impl<'a> Matcher<'a> {
         // A Laplacian residual has about this sum of squares.
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
-        let size = |v: Vector| v.map(|c| c << (self.level + 2));
-        let bits = scale * self.cost.residual(squares, count)
-            + SMOOTHNESS * self.cost.vector(size(v), size(predicted));
+        let bits = scale * self.cost.residual(squares, count) + vector_bits;
         if bits < best.bits {
             best.bits = bits;
             best.vector = v;
@@ -251,17 +254,16 @@ impl<'a> Matcher<'a> {
         };
         let from_x = clamp(x, v[0], width, self.reference.width());
         let from_y = clamp(y, v[1], height, self.reference.height());
-        let rows = (0..height as i32).map(|k| {
-            let a = &self.frame.from(x as i32, y as i32 + k)[..width];
-            let b = &self.reference.from(from_x, from_y + k)[..width];
-            (a, b)
-        });
+        let (a, a_stride) = self.frame.block(x as i32, y as i32);
+        let (b, b_stride) = self.reference.block(from_x, from_y);
+        let rows = a.chunks(a_stride).zip(b.chunks(b_stride)).take(height);
         match width {
+            4 => rows.map(|(a, b)| row_difference::<4>(a, b)).sum(),
             8 => rows.map(|(a, b)| row_difference::<8>(a, b)).sum(),
             16 => rows.map(|(a, b)| row_difference::<16>(a, b)).sum(),
             32 => rows.map(|(a, b)| row_difference::<32>(a, b)).sum(),
             64 => rows.map(|(a, b)| row_difference::<64>(a, b)).sum(),
-            _ => rows.map(|(a, b)| sum_differences(a, b)).sum(),
+            _ => rows.map(|(a, b)| sum_differences(&a[..width], &b[..width])).sum(),
         }
     }
 }
@@ -280,5 +282,5 @@ fn row_difference<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
 
 #[inline(always)]
 fn sum_differences(a: &[u8], b: &[u8]) -> u32 {
-    a.iter().zip(b).map(|(&a, &b)| a.abs_diff(b) as u32).sum()
+    a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum()
 }

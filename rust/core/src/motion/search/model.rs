@@ -13,6 +13,7 @@ use super::refine::{clamp, local_price};
 use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;
+use crate::motion::field::prediction;
 use crate::motion::geometry::{Lattice, Span};
 use crate::motion::plane::Padded;
 use crate::motion::wide::wide;
@@ -21,6 +22,7 @@ const LANES: usize = 8;
 /// Rows over which sums are exact integers before they are weighted; divides `TILE`.
 const STRIP: usize = 4;
 const SWEEPS: usize = 3;
+const QUICK_SWEEPS: usize = 2;
 /// How far from the point of linearisation the model is believed, in quarter samples.
 const TRUST: f32 = 6.0;
 
@@ -264,16 +266,19 @@ impl Model {
         }
     }
 
-    /// The field after some sweeps of moving each vector to where it costs least.
-    pub fn descend(&self, start: &[Vector]) -> Vec<Vector> {
+    /// The field after some sweeps of moving each vector to where it costs least; bits of vectors
+    /// count `weight` times.
+    pub fn descend(&self, start: &[Vector], weight: f32, thorough: bool) -> Vec<Vector> {
         let mut field = start.to_vec();
         // Whether anything around a cell has moved since it was last looked at.
         let mut stale = vec![true; field.len()];
-        for sweep in 0..SWEEPS {
+        for sweep in 0..if thorough { SWEEPS } else { QUICK_SWEEPS } {
             for k in 0..field.len() {
                 // Every other sweep runs backwards, so that good vectors spread both ways.
                 let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
-                if std::mem::take(&mut stale[cell]) && self.move_vector(cell, start, &mut field) {
+                let moved = std::mem::take(&mut stale[cell])
+                    && self.move_vector(cell, start, &mut field, weight, thorough);
+                if moved {
                     for (r, c, _) in self.neighbours(cell / self.columns, cell % self.columns) {
                         stale[r * self.columns + c] = true;
                     }
@@ -283,7 +288,14 @@ impl Model {
         field
     }
 
-    fn move_vector(&self, cell: usize, start: &[Vector], field: &mut [Vector]) -> bool {
+    fn move_vector(
+        &self,
+        cell: usize,
+        start: &[Vector],
+        field: &mut [Vector],
+        weight: f32,
+        thorough: bool,
+    ) -> bool {
         let (row, column) = (cell / self.columns, cell % self.columns);
         let (origin, present) = (start[cell], field[cell]);
         let mut g = self.gradient[cell];
@@ -310,13 +322,20 @@ impl Model {
             return false;
         }
         tries.add(optimum);
-        for k in 1..tries.count {
-            let v = tries.vectors[k];
-            tries.add([v[0], optimum[1]]);
-            tries.add([optimum[0], v[1]]);
-        }
-        for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
-            tries.add([clamp(optimum[0] + dx), clamp(optimum[1] + dy)]);
+        if thorough {
+            for k in 1..tries.count {
+                let v = tries.vectors[k];
+                tries.add([v[0], optimum[1]]);
+                tries.add([optimum[0], v[1]]);
+            }
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
+                tries.add([clamp(optimum[0] + dx), clamp(optimum[1] + dy)]);
+            }
+        } else {
+            let [x, y] = prediction(field, self.columns, row, column);
+            tries.add([x, y]);
+            tries.add([x, optimum[1]]);
+            tries.add([optimum[0], y]);
         }
         let mut best = present;
         let mut best_bits = f32::INFINITY;
@@ -331,7 +350,8 @@ impl Model {
                 continue;
             }
             field[cell] = v;
-            let bits = error + local_price(field, [self.rows, self.columns], row, column);
+            let price = local_price(field, [self.rows, self.columns], row, column);
+            let bits = error + weight * price;
             if bits < best_bits {
                 (best, best_bits) = (v, bits);
             }

@@ -28,6 +28,8 @@ pub(crate) struct Refiner<'a> {
     frame: &'a Padded<u8>,
     cost: Cost,
     plan: Plan,
+    /// What bits of vectors count for.
+    weight: f32,
 }
 
 /// A field on its grid, with what it predicts and costs.
@@ -48,8 +50,14 @@ struct Grid {
 }
 
 impl<'a> Refiner<'a> {
-    pub fn new(reference: &'a Padded<u8>, frame: &'a Padded<u8>, cost: Cost, plan: Plan) -> Self {
-        Self { reference, frame, cost, plan }
+    pub fn new(
+        reference: &'a Padded<u8>,
+        frame: &'a Padded<u8>,
+        cost: Cost,
+        plan: Plan,
+        weight: f32,
+    ) -> Self {
+        Self { reference, frame, cost, plan, weight }
     }
 
     fn whole(&self) -> Area {
@@ -124,7 +132,7 @@ impl<'a> Refiner<'a> {
         bands.into_iter().for_each(|band| residual.append(band));
         let prices = (0..field.len())
             .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns));
-        let bits = residual.bits.iter().sum::<f32>() + prices.sum::<f32>();
+        let bits = residual.bits.iter().sum::<f32>() + self.weight * prices.sum::<f32>();
         Candidate { field, bits, prediction, residual }
     }
 
@@ -144,7 +152,7 @@ impl<'a> Refiner<'a> {
                 &grid.lattice,
                 grid.rows,
             );
-            let field = model.descend(&best.field);
+            let field = model.descend(&best.field, self.weight, self.plan.thorough);
             if field == best.field {
                 break;
             }
@@ -200,14 +208,16 @@ impl<'a> Refiner<'a> {
         let width = self.frame.width();
         let cells = grid.bounds(group);
         let area = grid.reach(&cells, [width, self.frame.height()]);
-        let before = grid.price(&best.field, &cells) + best.bits_of(&area, width);
+        let before = self.weight * grid.price(&best.field, &cells) + best.bits_of(&area, width);
         let own: Vec<Vector> = group.iter().map(|&cell| best.field[cell]).collect();
         for &cell in group {
             best.field[cell] = others[cell];
         }
         let prediction = self.predict(grid, &best.field, &area);
         let residual = Residual::new(&prediction, self.frame, &area, self.cost);
-        let change = grid.price(&best.field, &cells) + residual.bits.iter().sum::<f32>() - before;
+        let change = self.weight * grid.price(&best.field, &cells)
+            + residual.bits.iter().sum::<f32>()
+            - before;
         if change < 0.0 {
             best.put(&area, width, &prediction, &residual);
             best.bits += change;

@@ -148,6 +148,29 @@ fn a_zoom_is_predicted_far_better_than_a_copy() {
 }
 
 #[test]
+fn every_effort_finds_a_pan_at_odd_sizes() {
+    let pan = [-22, 13];
+    for (width, height) in [(33, 31), (97, 66), (130, 201)] {
+        let samples = texture(width, height);
+        let reference = Plane::new(width, height, &samples).unwrap();
+        let target = moved(&reference, pan, 8);
+        let frames = [Plane::new(width, height, &target).unwrap()];
+        for effort in [Effort::Fast, Effort::Default, Effort::Slow] {
+            for step in STEPS {
+                let field = search(reference, &frames, 8, 50.0, step, effort).unwrap();
+                assert_eq!(field.step(), step);
+                let grid = (height.div_ceil(step), width.div_ceil(step));
+                assert_eq!((field.rows(), field.columns()), grid);
+                let near = |v: &Vector| (v[0] - pan[0]).abs() <= 1 && (v[1] - pan[1]).abs() <= 1;
+                let found = field.frame(0).iter().filter(|v| near(v)).count();
+                let what = format!("{width} x {height}, step {step}, {effort:?}: {field:?}");
+                assert!(2 * found > field.frame(0).len(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_small_fast_thing_is_found_before_a_still_background() {
     let (width, height, side) = (320, 192, 56);
     let background: Vec<u8> = texture(width, height).iter().map(|s| s / 4 + 160).collect();

@@ -225,3 +225,47 @@ fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut
 fn shifted<S>(row: &[S], count: usize) -> [&[S]; TAPS] {
     [&row[..count], &row[1..count + 1], &row[2..count + 2], &row[3..count + 3]]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Any area, at the level of this processor and plainly.
+        #[test]
+        fn the_fast_path_is_the_plain_one(
+            size in [1usize..140, 1usize..40],
+            step in prop::sample::select(vec![4usize, 8, 16, 32, 64]),
+            chroma: bool,
+            corners in [[0usize..140, 0usize..40], [0usize..140, 0usize..40]],
+            reach in prop::sample::select(vec![0i16, 3, 60, 2047]),
+            seed in prop::collection::vec(any::<i16>(), 64),
+            samples in prop::collection::vec(any::<u8>(), 331),
+        ) {
+            let kind = if chroma { Kind::Chroma } else { Kind::Luma };
+            let luma = size.map(|length| if chroma { 2 * length - 1 } else { length });
+            let grid = [luma[1].div_ceil(step), luma[0].div_ceil(step)];
+            let lattice = Lattice::new(size, grid, step, kind);
+            let component = |k: usize| seed[k % seed.len()] % (reach + 1);
+            let vectors: Vec<Vector> =
+                (0..grid[0] * grid[1]).map(|k| [component(2 * k), component(2 * k + 1)]).collect();
+            let plane: Vec<u8> =
+                (0..size[0] * size[1]).map(|k| samples[k % samples.len()]).collect();
+            let reference = pad(&Plane::new(size[0], size[1], &plane).unwrap());
+            let range = |k: usize| {
+                let (a, b) = (corners[0][k] % size[k], corners[1][k] % size[k]);
+                a.min(b)..a.max(b) + 1
+            };
+            let area = Area { columns: range(0), rows: range(1) };
+            let mut fast = vec![0; area.samples()];
+            let mut plain = fast.clone();
+            predict_area(&reference, &lattice, &vectors, &area, 8, &mut fast);
+            predict_rows(&reference, &lattice, &vectors, &area, 8, &mut plain);
+            prop_assert_eq!(fast, plain);
+        }
+    }
+}

@@ -40,12 +40,19 @@ fn moved<S: Sample>(reference: &Plane<S>, v: Vector, bit_depth: u32) -> Vec<S> {
     luma
 }
 
-fn found(width: usize, height: usize, first: Vector, second: Vector, step: usize) -> Field {
+fn found(
+    width: usize,
+    height: usize,
+    first: Vector,
+    second: Vector,
+    step: usize,
+    effort: Effort,
+) -> Field {
     let samples = texture(width, height);
     let reference = Plane::new(width, height, &samples).unwrap();
     let frames = [first, second].map(|v| moved(&reference, v, 8));
     let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
-    search(reference, &frames, 8, 50.0, step, Effort::Default).unwrap()
+    search(reference, &frames, 8, 50.0, step, effort).unwrap()
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn pans_are_found_exactly() {
         ([14, 9], [-3, 2]),
     ];
     for (first, second) in pans {
-        let field = found(224, 176, first, second, 0);
+        let field = found(224, 176, first, second, 0, Effort::Default);
         assert_ne!(field.step(), 0, "{first:?}");
         for (frame, expected) in [first, second].into_iter().enumerate() {
             assert!(field.frame(frame).iter().all(|&v| v == expected), "{expected:?}: {field:?}");
@@ -73,7 +80,8 @@ fn pans_are_found_exactly() {
 fn a_pan_is_found_with_any_step_and_at_odd_sizes() {
     for step in STEPS {
         for (width, height) in [(128, 128), (131, 97), (200, 33)] {
-            let field = found(width, height, [9, -6], [18, -12], step);
+            // Less effort may miss the slivers of cells at the edges.
+            let field = found(width, height, [9, -6], [18, -12], step, Effort::Slow);
             assert_eq!(field.step(), step);
             let extent = (field.frames(), field.rows(), field.columns());
             assert_eq!(extent, (2, height.div_ceil(step), width.div_ceil(step)));

@@ -21,11 +21,9 @@ use cost::Cost;
 use pyramid::Pyramid;
 use refine::Refiner;
 
-/// What bits of vectors count for: more than once, as a smooth field also predicts the next one's
-/// vectors and keeps the network's input free of seams. Found on training clips.
-const WEIGHT: f32 = 2.0;
-/// The same on reduced pictures, whose vectors are shorter and whose residuals count by their area.
-const REDUCED_WEIGHT: f32 = 3.0;
+/// What bits of vectors count for on reduced pictures, where vectors are shorter than in the stream.
+/// Found on training clips.
+const REDUCED_WEIGHT: f32 = 1.5;
 
 /// How long the search may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +47,8 @@ struct Plan {
     passes: usize,
     /// Most passes at full size.
     last_passes: usize,
-    /// Whether any single vector is tried, or only those that promise to gain.
+    /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
+    /// are moved to more places before the last passes, which always do.
     thorough: bool,
 }
 
@@ -118,8 +117,8 @@ fn search_8_bits(
     let cost = Cost::new(lagrangian);
     let reference = Pyramid::new(&reference);
     let pyramids: Vec<Pyramid> = frames.iter().map(Pyramid::new).collect();
-    let refiners = |level: usize, cost: Cost| -> Vec<Refiner> {
-        let weight = if level > 0 { REDUCED_WEIGHT } else { WEIGHT };
+    let refiners = |level: usize, cost: Cost, plan: Plan| -> Vec<Refiner> {
+        let weight = if level > 0 { REDUCED_WEIGHT } else { 1.0 };
         let frames = pyramids.iter().map(|frame| &frame.levels[level]);
         frames.map(|f| Refiner::new(&reference.levels[level], f, cost, plan, weight)).collect()
     };
@@ -128,9 +127,10 @@ fn search_8_bits(
     for frame in &pyramids {
         blocks.push(Blocks::search(&reference, frame, cost, level, blocks.last()));
     }
-    let small = refiners(level, cost.reduced(level));
+    let small = refiners(level, cost.reduced(level), plan);
     let (best, fields) = choose(&small, blocks, step, level);
-    let full = refiners(0, cost);
+    let plan = Plan { thorough: true, ..plan };
+    let full = refiners(0, cost, plan);
     let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
     let finish = |(refiner, field): (&Refiner, Vec<Vector>)| {
         // An odd last row or column is missing in half the size, perhaps with cells of its own.

@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -99,13 +100,13 @@ def main() -> None:
         rows = measure(options.clip, (width, height), options.repeat, options.lagrangian)
         print(json.dumps(rows))
         return
-    frames = Path(f"{os.getpid()}.frames.npy")
-    np.save(frames, read(options.clip, (width, height), options.first))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     print(f"{platform.platform()}, commit {commit.stdout.strip()}, {options.size}, one thread\n")
     print("| level | effort | step | search fps | compensation fps | PSNR Y | field bits |")
     print("|---|---|--:|--:|--:|--:|--:|")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        frames = Path(folder) / "frames.npy"
+        np.save(frames, read(options.clip, (width, height), options.first))
         for level in LEVELS:
             command = [sys.executable, __file__, str(frames), "--one", "--size", options.size]
             command += ["--repeat", str(options.repeat), "--lagrangian", str(options.lagrangian)]
@@ -119,8 +120,6 @@ def main() -> None:
                     f"{row['compensation']:.0f} | {row['psnr']:.2f} | {row['bits']:.0f} |",
                     flush=True,
                 )
-    finally:
-        frames.unlink()
 
 
 if __name__ == "__main__":

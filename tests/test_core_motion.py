@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
 from ui2c.compensation import _COEFFICIENTS, _positions, compensate
+from ui2c.encoder import Encoder
 
 SPECIFICATION = Path(__file__).parent.parent / "docs" / "bitstream.md"
 SIZES = [(1, 1), (1, 9), (2, 3), (37, 21), (64, 64), (65, 129)]
@@ -348,6 +349,11 @@ def test_bad_search_arguments_are_value_errors():
         _core.search_motion(luma, frames, lagrangian=1.0, step=8)
     with pytest.raises(ValueError, match="effort"):
         _core.search_motion(luma, frames, lagrangian=1.0, effort="none")
+
+
+def test_the_encoder_refuses_an_unknown_effort():
+    with pytest.raises(ValueError, match="motion must be"):
+        Encoder(motion="never")
 
 
 SEARCH = """

@@ -2,6 +2,9 @@
 search on motion that is known.
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
 from ui2c.compensation import _COEFFICIENTS, _positions, compensate
+from ui2c.encoder import Encoder
 
 SPECIFICATION = Path(__file__).parent.parent / "docs" / "bitstream.md"
 SIZES = [(1, 1), (1, 9), (2, 3), (37, 21), (64, 64), (65, 129)]
@@ -343,3 +347,45 @@ def test_bad_search_arguments_are_value_errors():
         _core.search_motion(luma, frames, lagrangian=-1.0)
     with pytest.raises(ValueError, match="step"):
         _core.search_motion(luma, frames, lagrangian=1.0, step=8)
+    with pytest.raises(ValueError, match="effort"):
+        _core.search_motion(luma, frames, lagrangian=1.0, effort="none")
+
+
+def test_the_encoder_refuses_an_unknown_effort():
+    with pytest.raises(ValueError, match="motion must be"):
+        Encoder(motion="never")
+
+
+SEARCH = """
+import hashlib, sys
+import numpy as np
+from ui2c import _core
+rng = np.random.default_rng(5)
+y, x = np.mgrid[:600, :640]
+luma = 128 + 60 * np.sin(x / 7 + y / 29) * np.cos(y / 11) + rng.normal(0, 8, x.shape)
+luma = luma.clip(0, 255).astype(np.uint8)
+frames = np.stack([np.roll(luma, (1, 2), (0, 1)), np.roll(luma, (5, -9), (0, 1))])
+frames[:, 200:300, 200:300] = np.roll(luma, 30, 1)[200:300, 200:300]
+digest = hashlib.sha256()
+for effort in ("fast", "default", "slow"):
+    step, vectors = _core.search_motion(luma, frames, lagrangian=50.0, effort=effort)
+    assert step
+    digest.update(vectors.tobytes())
+    planes = (luma, luma[:300, :320].copy(), luma[300:, 320:].copy())
+    for planes in _core.compensate(planes, step, vectors):
+        digest.update(b"".join(plane.tobytes() for plane in planes))
+print(digest.hexdigest())
+"""
+
+
+def test_neither_instructions_nor_threads_change_the_result():
+    def run(**variables):
+        # Threads and instructions are chosen once per process.
+        command = [sys.executable, "-c", SEARCH]
+        environment = {**os.environ, **variables}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    expected = run(UI2C_CPU="scalar", RAYON_NUM_THREADS="1")
+    assert expected == run(UI2C_CPU="avx2", RAYON_NUM_THREADS="3")
+    assert expected == run(RAYON_NUM_THREADS="2")

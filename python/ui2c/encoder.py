@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 QP_RANGE = range(64)
 CYCLE = 4
 """Units after which the quality offsets of the frames repeat."""
+MOTION_EFFORTS = ("fast", "default", "slow")
 HASH_INTERVAL = 16
 """Every so many units, and at every intra unit, the stream lets a decoder check itself."""
 
@@ -45,6 +46,7 @@ class Encoder:
     - `threads`: PyTorch's threads while coding; None leaves them as they are.
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
       0: only the first.
+    - `motion`: how long to search for motion: "fast", "default" or "slow".
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
       decides. A clip without frames needs width and height.
     - `fps`: frames per second. Alternatively `timebase`, in seconds per tick: then each frame is
@@ -67,6 +69,7 @@ class Encoder:
         device: str = "auto",
         threads: int | None = None,
         keyint: int = 0,
+        motion: str = "default",
         width: int | None = None,
         height: int | None = None,
         bit_depth: int | None = None,
@@ -82,6 +85,8 @@ class Encoder:
             raise ValueError(f"qp must be an integer from 0 (best) to 63 (smallest), not {qp!r}")
         if keyint < 0:
             raise ValueError(f"keyint must be 0 (only the first unit) or more, not {keyint}")
+        if motion not in MOTION_EFFORTS:
+            raise ValueError(f"motion must be fast, default or slow, not {motion!r}")
         for name, size in (("width", width), ("height", height)):
             if size is not None and size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")
@@ -89,6 +94,7 @@ class Encoder:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
         self.qp = int(qp)
         self.keyint = keyint
+        self.motion = motion
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.fps = _fraction("fps", fps)
         self.timebase = None if timebase is None else _fraction("timebase", timebase)
@@ -206,6 +212,7 @@ class _Stream:
             width=header.width,
             height=header.height,
             bit_depth=header.bit_depth,
+            motion=encoder.motion,
         )
         self.waiting: list[YUV420] = []
         self.since_intra = 0

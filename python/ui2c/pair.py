@@ -47,8 +47,17 @@ class CodedUnit:
 class PairCoder:
     """Codes the units of one sequence in order, carrying feature and last frame along."""
 
-    def __init__(self, model: Model, *, width: int, height: int, bit_depth: int = 8) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        width: int,
+        height: int,
+        bit_depth: int = 8,
+        motion: str = "default",
+    ) -> None:
         self.model = model
+        self.motion = motion
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.coded_width, self.coded_height = -(-width // 16) * 16, -(-height // 16) * 16
         self.device = next(model.codec.parameters()).device
@@ -200,6 +209,7 @@ class PairCoder:
             np.stack([frame[0] for frame in frames]),
             bit_depth=self.bit_depth,
             lagrangian=65025 / distortion_weight(63 - qp),
+            effort=self.motion,
         )
 
     def _predict(self, intra: bool, step: int, vectors: NDArray[np.int16] | None) -> Tensor | None:

@@ -24,7 +24,7 @@ from ui2c.cli.common import (
     usage_errors,
 )
 from ui2c.cli.report import CsvReport, summary
-from ui2c.encoder import Encoder
+from ui2c.encoder import MOTION_EFFORTS, Encoder
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
 from ui2c.progress import Progress
@@ -56,6 +56,12 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--model", default="small", metavar="M", help="shipped model or weights file (small)"
+    )
+    parser.add_argument(
+        "--motion",
+        choices=MOTION_EFFORTS,
+        default="default",
+        help="how long to search for motion (default)",
     )
     group = parser.add_argument_group("input")
     group.add_argument("--frames", type=integer(0), metavar="N", help="encode at most N frames")
@@ -112,6 +118,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
             device=arguments.device,
             threads=arguments.threads,
             keyint=arguments.keyint,
+            motion=arguments.motion,
             width=video.width,
             height=video.height,
             bit_depth=video.bit_depth,

@@ -1,7 +1,10 @@
 //! Compensation against a plain reading of the specification, sample by sample.
 
 use proptest::prelude::*;
-use ui2c_core::motion::{Field, Plane, Sample, Vector, compensate};
+use ui2c_core::motion::{
+    Field, Gradients, Plane, Sample, Vector, compensate, compensate_adjoint, field,
+};
+use ui2c_core::rans::Decoder;
 
 /// Rows 0 to 8 of the kernel; row 16 - k is row k reversed.
 const KERNEL: [[i64; 4]; 9] = [
@@ -150,6 +153,74 @@ proptest! {
         } else {
             check::<u16>(size, step, frames, &samples, bit_depth)?;
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a damaged stream says: samples outside the picture are edge samples.
+    #[test]
+    fn fields_from_any_bytes_predict_from_within_the_picture(
+        bytes in prop::collection::vec(any::<u8>(), 4..120),
+        size in [1usize..40, 1usize..40],
+        step in prop::sample::select(vec![16usize, 32, 64]),
+        samples in prop::collection::vec(any::<u16>(), 331),
+    ) {
+        let grid = [size[1].div_ceil(step), size[0].div_ceil(step)];
+        let Ok(mut decoder) = Decoder::new(&bytes[..], 0) else { return Ok(()) };
+        let Ok(vectors) = field::decode(&mut decoder, 2, grid[0], grid[1]) else { return Ok(()) };
+        let frames: Vec<_> = vectors.chunks(grid[0] * grid[1]).map(<[_]>::to_vec).collect();
+        check::<u8>(size, step, frames, &samples, 8)?;
+    }
+
+    /// The largest vectors in the smallest pictures.
+    #[test]
+    fn vectors_far_beyond_small_pictures_see_their_edges(
+        size in [1usize..6, 1usize..6],
+        step in prop::sample::select(vec![16usize, 32, 64]),
+        vector in prop::sample::select(vec![[-2047, -2047], [2047, 2047], [-2047, 2047], [2047, 3]]),
+        samples in prop::collection::vec(any::<u16>(), 331),
+    ) {
+        check::<u8>(size, step, vec![vec![vector]], &samples, 8)?;
+        check::<u16>(size, step, vec![vec![vector]], &samples, 10)?;
+    }
+}
+
+#[test]
+fn the_adjoint_is_the_transpose_of_compensation() {
+    let (width, height, step) = (37usize, 21usize, 16usize);
+    let half = [width.div_ceil(2), height.div_ceil(2)];
+    let grid = [height.div_ceil(step), width.div_ceil(step)];
+    let vectors: Vec<Vector> = (0..12i16).map(|k| [k * 90 % 41 - 20, k * 50 % 230 - 110]).collect();
+    let field = Field::new(step, 2, grid[0], grid[1], vectors).unwrap();
+    let sizes = [[width, height], half, half];
+    let number = |k: usize, salt: usize| ((k * 7919 + salt * 104_729) % 20_011) as f32;
+    let gradients = sizes.map(|[w, h]| -> Vec<f32> {
+        (0..2 * w * h).map(|k| number(k, 3) / 20_011.0 - 0.5).collect()
+    });
+    // Far from where compensation clamps.
+    let planes = sizes
+        .map(|[w, h]| -> Vec<u16> { (0..w * h).map(|k| number(k, 5) as u16 + 20_000).collect() });
+    let plane = |k: usize| Plane::new(sizes[k][0], sizes[k][1], &planes[k]).unwrap();
+    let predicted = compensate([plane(0), plane(1), plane(2)], &field, 16).unwrap();
+    let [y, u, v] = &gradients;
+    let gradients = Gradients { width, height, planes: [y, u, v] };
+    let adjoint = compensate_adjoint(gradients, &field).unwrap();
+    for k in 0..3 {
+        let product = |a: &[f32], b: &mut dyn Iterator<Item = u16>| -> f64 {
+            a.iter().zip(b).map(|(&a, b)| f64::from(a) * f64::from(b)).sum()
+        };
+        let forward: f64 = (0..2)
+            .map(|frame| {
+                let gradient = gradients.planes[k].chunks(planes[k].len()).nth(frame).unwrap();
+                product(gradient, &mut predicted[frame][k].iter().copied())
+            })
+            .sum();
+        let backward = product(&adjoint[k], &mut planes[k].iter().copied());
+        // Each predicted sample is rounded by up to a half.
+        let tolerance = 0.1 * planes[k].len() as f64;
+        assert!((forward - backward).abs() < tolerance, "{forward} and {backward}");
     }
 }
 

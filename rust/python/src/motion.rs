@@ -4,7 +4,7 @@ use numpy::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ui2c_core::motion::{self, Field, Gradients, Plane, Sample};
+use ui2c_core::motion::{self, Effort, Field, Gradients, Plane, Sample};
 
 use crate::arguments::contiguous;
 use crate::coder::field_shape;
@@ -30,18 +30,28 @@ type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
 type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
 
 #[pyfunction]
-#[pyo3(signature = (reference, frames, *, bit_depth = 8, lagrangian, step = 0))]
+#[pyo3(signature = (reference, frames, *, bit_depth = 8, lagrangian, step = 0, effort = "default"))]
 fn search_motion<'py>(
     reference: &Bound<'py, PyAny>,
     frames: &Bound<'py, PyAny>,
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    effort: &str,
 ) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    let effort = match effort {
+        "fast" => Effort::Fast,
+        "default" => Effort::Default,
+        "slow" => Effort::Slow,
+        _ => {
+            let error = format!("effort must be fast, default or slow, not {effort:?}");
+            return Err(PyValueError::new_err(error));
+        }
+    };
     if bit_depth == 8 {
-        search_typed::<u8>(reference, frames, bit_depth, lagrangian, step)
+        search_typed::<u8>(reference, frames, bit_depth, lagrangian, step, effort)
     } else {
-        search_typed::<u16>(reference, frames, bit_depth, lagrangian, step)
+        search_typed::<u16>(reference, frames, bit_depth, lagrangian, step, effort)
     }
 }
 
@@ -51,6 +61,7 @@ fn search_typed<'py, S: Sample + Element>(
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    effort: Effort,
 ) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
     let py = reference.py();
     let reference = borrow::<S>(reference, "reference", &["height", "width"])?;
@@ -72,7 +83,7 @@ fn search_typed<'py, S: Sample + Element>(
         .map(|frame| Plane::new(size.1, size.0, frame).map_err(convert))
         .collect::<PyResult<Vec<_>>>()?;
     let field = py
-        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step))
+        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, effort))
         .map_err(convert)?;
     Ok((field.step(), vectors_to_numpy(py, &field)?))
 }

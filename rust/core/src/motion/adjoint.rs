@@ -2,7 +2,7 @@
 //! reference.
 
 use super::compensate::{BORDER, TAPS, check_grid};
-use super::geometry::{Kind, Lattice};
+use super::geometry::{Displacements, Kind, Lattice, line};
 use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::{Field, Vector};
 use crate::error::{Error, Result};
@@ -88,14 +88,15 @@ impl Accumulator {
     fn add(&mut self, gradient: &[f32], lattice: &Lattice, vectors: &[Vector]) {
         let scale = 1.0 / (1 << KERNEL_BITS) as f32;
         let kernel = COEFFICIENTS.map(|row| row.map(|c| f32::from(c) * scale));
-        let (mut dx, mut dy) = (vec![0; self.width], vec![0; self.width]);
+        let mut displacements = Displacements::new(lattice, self.width);
         // Further out all taps see the same edge sample, as they do at these bounds.
         let first = |at: usize, displacement: i32, length: usize| {
             let position = at as i32 + (displacement >> 4) - 1;
             (position.clamp(-(BORDER as i32), length as i32 - 1) + BORDER as i32) as usize
         };
         for (y, row) in gradient.chunks_exact(self.width).enumerate() {
-            lattice.displacements(vectors, y, &(0..self.width), &mut dx, &mut dy);
+            displacements.fill(lattice, vectors, y, &(0..self.width), line);
+            let Displacements { dx, dy, .. } = &displacements;
             for (x, &g) in row.iter().enumerate() {
                 let start =
                     first(y, dy[x], self.height) * self.stride + first(x, dx[x], self.width);

@@ -222,18 +222,31 @@ pub(super) fn prediction(cells: &[Vector], columns: usize, row: usize, column: u
 }
 
 /// What the vector at a cell costs in mode 0, bits.
+#[inline]
 pub(super) fn price(cells: &[Vector], columns: usize, row: usize, column: usize) -> f32 {
     let neighbours = neighbours(cells, columns, row, column);
     let vector = cells[row * columns + column];
-    let component = |c: usize, kind: u8| {
-        let (prediction, class) = predict(neighbours.map(|v| i32::from(v[c])), row);
-        let residual = i32::from(vector[c]) - prediction;
-        (residual, quick_bits(class * KINDS + kind, residual))
-    };
-    let (horizontal, first) = component(0, 0);
-    first + component(1, 1 + residual_kind(horizontal)).1
+    let (horizontal, first) = component_price(neighbours, vector, row, 0, 0);
+    first + component_price(neighbours, vector, row, 1, 1 + residual_kind(horizontal)).1
 }
 
+/// The residual of a component and its price.
+#[inline(always)]
+fn component_price(
+    neighbours: [Vector; 3],
+    vector: Vector,
+    row: usize,
+    c: usize,
+    kind: u8,
+) -> (i32, f32) {
+    let [left, above, right] = neighbours;
+    let near = [i32::from(left[c]), i32::from(above[c]), i32::from(right[c])];
+    let (prediction, class) = predict(near, row);
+    let residual = i32::from(vector[c]) - prediction;
+    (residual, quick_bits(class * KINDS + kind, residual))
+}
+
+#[inline]
 fn spread_class(spread: i32) -> u8 {
     match spread {
         0 => 0,
@@ -246,6 +259,7 @@ fn spread_class(spread: i32) -> u8 {
     }
 }
 
+#[inline]
 fn residual_kind(residual: i32) -> u8 {
     match residual.unsigned_abs() {
         0 => 0,

@@ -107,51 +107,84 @@ impl Lattice {
         }
     }
 
-    /// The same with displacements in quarters instead of sixteenths.
-    pub fn in_quarters(self) -> Self {
-        Self { shift: self.shift + 2, ..self }
-    }
-
     /// Distance of the vectors in luma samples.
     pub fn step(&self) -> usize {
         self.step
     }
+}
 
-    /// The displacements of `columns` of row `y`.
+/// Displacements that are computed at a time.
+pub(crate) const LANES: usize = 8;
+
+/// The displacements of a row of samples, in sixteenths.
+pub(crate) struct Displacements {
+    pub dx: Vec<i32>,
+    pub dy: Vec<i32>,
+    /// The vectors interpolated down to the row, times 2 · step, per column of cells.
+    blended: Vec<[i32; 2]>,
+}
+
+impl Displacements {
+    /// For rows of at most `width` samples.
+    pub fn new(lattice: &Lattice, width: usize) -> Self {
+        let blended = vec![[0; 2]; lattice.columns];
+        let row = vec![0; width + LANES];
+        Self { dx: row.clone(), dy: row, blended }
+    }
+
+    /// Those of `columns` of row `y`; `line` is the function of that name or a faster one.
     #[inline(always)]
-    pub fn displacements(
-        &self,
+    pub fn fill(
+        &mut self,
+        lattice: &Lattice,
         vectors: &[Vector],
         y: usize,
         columns: &Range<usize>,
-        dx: &mut [i32],
-        dy: &mut [i32],
+        line: impl Fn(&mut [i32], usize, [i32; 2], u32),
     ) {
-        let unit = 2 * self.step as i32;
-        let half = 1 << (self.shift - 1);
-        let row = &self.vertical.spans_from(y)[0];
-        let weight = row.weight + (y - row.start) as i32 * self.vertical.increment;
-        let blend = |column: usize, k: usize| {
-            let above = i32::from(vectors[row.low * self.columns + column][k]);
-            let below = i32::from(vectors[row.high * self.columns + column][k]);
-            above * (unit - weight) + below * weight
-        };
-        for span in self.horizontal.spans_from(columns.start) {
-            let (start, end) = (span.start.max(columns.start), span.end.min(columns.end));
-            if start >= end {
-                break;
-            }
-            let weight = span.weight + (start - span.start) as i32 * self.horizontal.increment;
-            for (k, out) in [&mut *dx, &mut *dy].into_iter().enumerate() {
-                let left = blend(span.low, k);
-                let slope = blend(span.high, k) - left;
-                let first = left * unit + slope * weight + half;
-                let step = slope * self.horizontal.increment;
-                let out = &mut out[start - columns.start..end - columns.start];
-                for (i, d) in out.iter_mut().enumerate() {
-                    *d = (first + step * i as i32) >> self.shift;
-                }
+        let unit = 2 * lattice.step as i32;
+        let half = 1 << (lattice.shift - 1);
+        let row = &lattice.vertical.spans_from(y)[0];
+        let weight = row.weight + (y - row.start) as i32 * lattice.vertical.increment;
+        let spans = lattice.horizontal.spans_from(columns.start);
+        let count = spans.partition_point(|span| span.start < columns.end);
+        let spans = &spans[..count];
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
+        let cells = first.low..last.high + 1;
+        let above = &vectors[row.low * lattice.columns..][cells.clone()];
+        let below = &vectors[row.high * lattice.columns..][cells.clone()];
+        let blended = &mut self.blended[cells];
+        for ((out, above), below) in blended.iter_mut().zip(above).zip(below) {
+            for k in 0..2 {
+                out[k] = i32::from(above[k]) * (unit - weight) + i32::from(below[k]) * weight;
             }
         }
+        for span in spans {
+            let (start, end) = (span.start.max(columns.start), span.end.min(columns.end));
+            let weight = span.weight + (start - span.start) as i32 * lattice.horizontal.increment;
+            let (left, right) = (self.blended[span.low], self.blended[span.high]);
+            for (k, out) in [&mut self.dx, &mut self.dy].into_iter().enumerate() {
+                let slope = right[k] - left[k];
+                let first = left[k] * unit + slope * weight + half;
+                let step = slope * lattice.horizontal.increment;
+                line(&mut out[start - columns.start..], end - start, [first, step], lattice.shift);
+            }
+        }
+    }
+
+    /// Repeats the last displacement before `end` in all from there on.
+    pub fn repeat_from(&mut self, end: usize) {
+        for row in [&mut self.dx, &mut self.dy] {
+            let last = row[end - 1];
+            row[end..].fill(last);
+        }
+    }
+}
+
+/// Values along a line, shifted; a whole group may be written beyond `count`.
+#[inline(always)]
+pub(crate) fn line(out: &mut [i32], count: usize, [first, step]: [i32; 2], shift: u32) {
+    for (k, out) in out[..count].iter_mut().enumerate() {
+        *out = (first + step * k as i32) >> shift;
     }
 }

@@ -16,7 +16,7 @@ mod wide;
 pub use adjoint::{Gradients, compensate_adjoint};
 pub use compensate::compensate;
 pub use plane::{Plane, Sample};
-pub use search::search;
+pub use search::{Effort, search};
 
 use crate::error::{Error, Result};
 

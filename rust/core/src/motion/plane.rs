@@ -17,6 +17,12 @@ pub trait Sample: Copy + Default + Send + Sync + Into<i32> + 'static {
     /// The value, which must fit.
     fn from_i32(value: i32) -> Self;
 
+    /// The samples, if they are bytes.
+    #[doc(hidden)]
+    fn bytes_mut(_samples: &mut [Self]) -> Option<&mut [u8]> {
+        None
+    }
+
     /// Four samples times four coefficients that sum to 128 and whose magnitudes sum to at most
     /// 176.
     fn weigh(samples: [Self; 4], coefficients: [i16; 4]) -> Self::Sum;
@@ -28,6 +34,10 @@ impl Sample for u8 {
     #[inline(always)]
     fn from_i32(value: i32) -> Self {
         value as u8
+    }
+
+    fn bytes_mut(samples: &mut [Self]) -> Option<&mut [u8]> {
+        Some(samples)
     }
 
     type Sum = i16;
@@ -116,25 +126,24 @@ pub(crate) struct Padded<S> {
     width: usize,
     height: usize,
     /// Repeated samples left and above.
-    before: usize,
-    /// Repeated samples right and below.
-    after: usize,
+    before: [usize; 2],
     stride: usize,
     samples: Vec<S>,
 }
 
 impl<S: Sample> Padded<S> {
-    pub fn new(plane: &Plane<S>, before: usize, after: usize) -> Self {
+    /// With so many repeated samples left and above, and right and below.
+    pub fn new(plane: &Plane<S>, before: [usize; 2], after: [usize; 2]) -> Self {
         let (width, height) = (plane.width(), plane.height());
-        let stride = before + width + after;
-        let mut samples = Vec::with_capacity(stride * (before + height + after));
-        for y in 0..before + height + after {
-            let row = plane.row(y.saturating_sub(before).min(height - 1));
-            samples.extend(std::iter::repeat_n(row[0], before));
+        let stride = before[0] + width + after[0];
+        let mut samples = Vec::with_capacity(stride * (before[1] + height + after[1]));
+        for y in 0..before[1] + height + after[1] {
+            let row = plane.row(y.saturating_sub(before[1]).min(height - 1));
+            samples.extend(std::iter::repeat_n(row[0], before[0]));
             samples.extend_from_slice(row);
-            samples.extend(std::iter::repeat_n(row[width - 1], after));
+            samples.extend(std::iter::repeat_n(row[width - 1], after[0]));
         }
-        Self { width, height, before, after, stride, samples }
+        Self { width, height, before, stride, samples }
     }
 
     pub fn width(&self) -> usize {
@@ -145,18 +154,28 @@ impl<S: Sample> Padded<S> {
         self.height
     }
 
-    pub fn before(&self) -> usize {
+    /// Repeated samples left and above.
+    pub fn before(&self) -> [usize; 2] {
         self.before
     }
 
-    pub fn after(&self) -> usize {
-        self.after
+    /// One row of the plane itself.
+    #[inline(always)]
+    pub fn row(&self, y: usize) -> &[S] {
+        &self.from(0, y as i32)[..self.width]
+    }
+
+    /// The samples from (x, y) on, and how many lie between the starts of their rows.
+    #[inline(always)]
+    pub fn block(&self, x: i32, y: i32) -> (&[S], usize) {
+        let row = (y + self.before[1] as i32) as usize * self.stride;
+        (&self.samples[row + (x + self.before[0] as i32) as usize..], self.stride)
     }
 
     /// The samples from (x, y) to the end of that padded row.
     #[inline(always)]
     pub fn from(&self, x: i32, y: i32) -> &[S] {
-        let row = (y + self.before as i32) as usize * self.stride;
-        &self.samples[row + (x + self.before as i32) as usize..row + self.stride]
+        let row = (y + self.before[1] as i32) as usize * self.stride;
+        &self.samples[row + (x + self.before[0] as i32) as usize..row + self.stride]
     }
 }

@@ -169,11 +169,13 @@ pub(super) fn bits(table: u8, residual: i32) -> f64 {
 }
 
 /// As `bits`, for the search.
+#[inline(always)]
 pub(super) fn quick_bits(table: u8, residual: i32) -> f32 {
     const MAGNITUDES: usize = 64;
-    static PRICES: LazyLock<Vec<[f32; MAGNITUDES]>> = LazyLock::new(|| {
-        let row = |table| std::array::from_fn(|magnitude| bits(table, magnitude as i32) as f32);
-        (0..HALVES.len() as u8).map(row).collect()
+    static PRICES: LazyLock<Box<[[f32; MAGNITUDES]; HALVES.len()]>> = LazyLock::new(|| {
+        let row =
+            |table| std::array::from_fn(|magnitude| bits(table as u8, magnitude as i32) as f32);
+        Box::new(std::array::from_fn(row))
     });
     match PRICES[usize::from(table)].get(residual.unsigned_abs() as usize) {
         Some(&price) => price,

@@ -1,6 +1,6 @@
 //! Functions compiled twice.
 
-/// Defines a function that is also compiled for AVX2, and which runs where the processor has it.
+/// Defines a function that is also compiled for AVX2, which runs where the level allows it.
 ///
 /// The body is the same, so the results are, too; only the compiler's choice of registers differs.
 macro_rules! wide {
@@ -21,7 +21,7 @@ macro_rules! wide {
                 unsafe fn avx2 $(<$generic: $bound>)? ($($argument: $type),*) {
                     plain($($argument),*);
                 }
-                if std::arch::is_x86_feature_detected!("avx2") {
+                if $crate::cpu::Level::highest().kind() >= $crate::cpu::Kind::Avx2 {
                     // SAFETY: the processor has AVX2.
                     return unsafe { avx2($($argument),*) };
                 }

@@ -28,38 +28,45 @@ struct Grid {
 pub(crate) struct Blocks;
 
 impl Blocks {
-    /// Quarter-sample vectors (whole samples, in fact) for each of the steps.
+    /// Vectors in quarters of the samples of a level (whole samples, in fact) for each of the steps.
     ///
     /// `before` has the fields of the frame before, whose motion goes on as a guess.
     pub fn search(
         reference: &Pyramid,
         frame: &Pyramid,
         cost: Cost,
+        level: usize,
         before: Option<&[Vec<Vector>; 3]>,
     ) -> [Vec<Vector>; 3] {
         let mut grid: Option<Grid> = None;
-        for level in (1..frame.levels.len()).rev() {
-            let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+        for smaller in (level + 1..frame.levels.len()).rev() {
+            let matcher = Matcher::new(reference, frame, smaller, SMALL, cost);
             grid = Some(match grid {
                 None => matcher.exhaustive(),
                 Some(parent) => matcher.descend(&parent),
             });
         }
-        let fine = Matcher::new(reference, frame, 0, STEPS[0], cost);
+        let fine = Matcher::new(reference, frame, level, STEPS[0] >> level, cost);
         let guesses = before.map(|b| b[0].as_slice());
-        let fine = match grid {
-            None => fine.exhaustive(),
-            // Blocks of half the size at half the size: the cells are the same.
-            Some(parent) => fine.search(|r, c, guess| {
-                for v in parent.beside(r, c) {
-                    guess(double(v));
-                }
+        let search = |parent: &Grid, near: fn(&Grid, usize, usize) -> [Vector; 5]| {
+            fine.search(|r, c, guess| {
+                near(parent, r, c).into_iter().for_each(&mut *guess);
                 continue_motion(guesses, r * fine.columns + c, guess);
-            }),
+            })
+        };
+        let fine = match (grid, level) {
+            (None, _) => fine.exhaustive(),
+            // Blocks of half the size at half the size: the cells are the same.
+            (Some(parent), 0) => search(&parent.doubled(), Grid::beside),
+            (Some(parent), 1) => search(&parent.doubled(), Grid::around),
+            (Some(parent), _) => {
+                let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+                search(&matcher.descend(&parent), Grid::around)
+            }
         };
         let mut grids = vec![fine];
         for k in 1..STEPS.len() {
-            let matcher = Matcher::new(reference, frame, 0, STEPS[k], cost);
+            let matcher = Matcher::new(reference, frame, level, STEPS[k] >> level, cost);
             let finer = &grids[k - 1];
             let guesses = before.map(|b| b[k].as_slice());
             let coarser = matcher.search(|r, c, guess| {
@@ -92,8 +99,14 @@ fn continue_motion(before: Option<&[Vector]>, cell: usize, guess: &mut dyn FnMut
 }
 
 impl Grid {
+    /// The same cells at twice the size.
+    fn doubled(mut self) -> Self {
+        self.vectors.iter_mut().for_each(|v| *v = double(*v));
+        self
+    }
+
     /// The vectors of the same cell and those beside it.
-    fn beside(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+    fn beside(&self, row: usize, column: usize) -> [Vector; 5] {
         let (last_row, last_column) = (self.rows - 1, self.columns - 1);
         let at =
             |r: usize, c: usize| self.vectors[r.min(last_row) * self.columns + c.min(last_column)];
@@ -104,11 +117,10 @@ impl Grid {
             at(row, column + 1),
             at(row + 1, column),
         ]
-        .into_iter()
     }
 
     /// The vectors of the cells of a grid of half as many cells that lie around a cell.
-    fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+    fn around(&self, row: usize, column: usize) -> [Vector; 5] {
         let near = |i: usize, count: usize| {
             let own = (i / 2).min(count - 1);
             let other =
@@ -116,9 +128,8 @@ impl Grid {
             [own, other]
         };
         let (rows, columns) = (near(row, self.rows), near(column, self.columns));
-        [(0, 0), (0, 1), (1, 0), (1, 1)]
-            .into_iter()
-            .map(move |(r, c)| self.vectors[rows[r] * self.columns + columns[c]])
+        let at = |r: usize, c: usize| self.vectors[rows[r] * self.columns + columns[c]];
+        [at(0, 0), at(0, 0), at(0, 1), at(1, 0), at(1, 1)]
     }
 
     /// The vectors of the cells of a grid of twice as many cells that lie in a cell.
@@ -167,7 +178,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn descend(&self, parent: &Grid) -> Grid {
-        self.search(|r, c, guess| parent.around(r, c).for_each(|v| guess(double(v))))
+        self.search(|r, c, guess| parent.around(r, c).into_iter().for_each(|v| guess(double(v))))
     }
 
     /// For each cell the best of zero, the neighbours, what `guesses` proposes, and the walk
@@ -198,7 +209,7 @@ impl<'a> Matcher<'a> {
     fn walk(&self, row: usize, column: usize, predicted: Vector, best: &mut Best) {
         for _ in 0..WALK {
             let [x, y] = best.vector;
-            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
                 self.try_vector(row, column, [x + dx, y + dy], predicted, best);
             }
             if best.vector == [x, y] {
@@ -215,6 +226,11 @@ impl<'a> Matcher<'a> {
             return;
         }
         best.last = Some(v);
+        let size = |v: Vector| v.map(|c| c << (self.level + 2));
+        let vector_bits = SMOOTHNESS * self.cost.vector(size(v), size(predicted));
+        if vector_bits >= best.bits {
+            return;
+        }
         let (x, y) = (column * self.block, row * self.block);
         let width = self.block.min(self.frame.width() - x);
         let height = self.block.min(self.frame.height() - y);
@@ -223,9 +239,7 @@ impl<'a> Matcher<'a> {
         // A Laplacian residual has about this sum of squares.
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
-        let size = |v: Vector| v.map(|c| c << (self.level + 2));
-        let bits = scale * self.cost.residual(squares, count)
-            + SMOOTHNESS * self.cost.vector(size(v), size(predicted));
+        let bits = scale * self.cost.residual(squares, count) + vector_bits;
         if bits < best.bits {
             best.bits = bits;
             best.vector = v;
@@ -234,23 +248,22 @@ impl<'a> Matcher<'a> {
 
     /// Sum of absolute differences.
     fn difference(&self, x: usize, y: usize, width: usize, height: usize, v: Vector) -> u32 {
-        let border = self.reference.before() as i32;
+        let [border, _] = self.reference.before().map(|b| b as i32);
         let clamp = |p: usize, d: i16, block: usize, length: usize| {
             (p as i32 + d as i32).clamp(-border, (length + border as usize - block) as i32)
         };
         let from_x = clamp(x, v[0], width, self.reference.width());
         let from_y = clamp(y, v[1], height, self.reference.height());
-        let rows = (0..height as i32).map(|k| {
-            let a = &self.frame.from(x as i32, y as i32 + k)[..width];
-            let b = &self.reference.from(from_x, from_y + k)[..width];
-            (a, b)
-        });
+        let (a, a_stride) = self.frame.block(x as i32, y as i32);
+        let (b, b_stride) = self.reference.block(from_x, from_y);
+        let rows = a.chunks(a_stride).zip(b.chunks(b_stride)).take(height);
         match width {
+            4 => rows.map(|(a, b)| row_difference::<4>(a, b)).sum(),
             8 => rows.map(|(a, b)| row_difference::<8>(a, b)).sum(),
             16 => rows.map(|(a, b)| row_difference::<16>(a, b)).sum(),
             32 => rows.map(|(a, b)| row_difference::<32>(a, b)).sum(),
             64 => rows.map(|(a, b)| row_difference::<64>(a, b)).sum(),
-            _ => rows.map(|(a, b)| sum_differences(a, b)).sum(),
+            _ => rows.map(|(a, b)| sum_differences(&a[..width], &b[..width])).sum(),
         }
     }
 }
@@ -269,5 +282,5 @@ fn row_difference<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
 
 #[inline(always)]
 fn sum_differences(a: &[u8], b: &[u8]) -> u32 {
-    a.iter().zip(b).map(|(&a, &b)| a.abs_diff(b) as u32).sum()
+    a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum()
 }

@@ -11,11 +11,23 @@ pub(crate) struct Cost {
     /// Mean squared error at which a residual begins to be coded: a uniform quantiser of that
     /// error trades rate for distortion at the Lagrangian's price.
     floor: f32,
+    /// What a sample of a reduced picture stands for.
+    scale: f32,
 }
 
 impl Cost {
     pub fn new(lagrangian: f32) -> Self {
-        Self { floor: lagrangian.max(0.02) / (2.0 * std::f32::consts::LN_2) }
+        Self { floor: lagrangian.max(0.02) / (2.0 * std::f32::consts::LN_2), scale: 1.0 }
+    }
+
+    /// For a picture that is halved so many times.
+    pub fn reduced(self, level: usize) -> Self {
+        Self { scale: (1 << (2 * level)) as f32, ..self }
+    }
+
+    /// What a sample stands for.
+    pub fn scale(&self) -> f32 {
+        self.scale
     }
 
     pub fn floor(&self) -> f32 {

@@ -9,22 +9,59 @@ mod block;
 mod cost;
 mod model;
 mod pyramid;
-mod quarters;
 mod refine;
 mod residual;
 
-use super::compensate::{check_depth, pad};
+use super::compensate::check_depth;
 use super::plane::{Plane, Sample};
 use super::{Field, STEPS, Vector};
 use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
 use pyramid::Pyramid;
-use quarters::Quarters;
 use refine::Refiner;
 
-/// Samples of the largest picture that is kept at every quarter of a sample, 16 times its size.
-const LARGEST_QUARTERS: usize = 1 << 24;
+/// What bits of vectors count for on reduced pictures, where vectors are shorter than in the stream.
+/// Found on training clips.
+const REDUCED_WEIGHT: f32 = 1.5;
+
+/// How long the search may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Chooses step and vectors on a quarter of the size in each direction, refines at full size.
+    Fast,
+    /// On half the size.
+    #[default]
+    Default,
+    /// On the full size, and tries more.
+    Slow,
+}
+
+/// What the search does.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// Halvings of the size at which step and vectors are chosen.
+    level: usize,
+    /// Most passes of the model there: before vectors are taken over and after.
+    first_passes: usize,
+    passes: usize,
+    /// Most passes at full size.
+    last_passes: usize,
+    /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
+    /// are moved to more places before the last passes, which always do.
+    thorough: bool,
+}
+
+impl Effort {
+    fn plan(self) -> Plan {
+        let plan = Plan { level: 1, first_passes: 1, passes: 1, last_passes: 2, thorough: false };
+        match self {
+            Self::Fast => Plan { level: 2, last_passes: 1, ..plan },
+            Self::Default => plan,
+            Self::Slow => Plan { level: 0, passes: 2, last_passes: 1, thorough: true, ..plan },
+        }
+    }
+}
 
 /// The motion of `frames` from `reference`, all luma planes of one size.
 ///
@@ -37,6 +74,7 @@ pub fn search<S: Sample>(
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    effort: Effort,
 ) -> Result<Field> {
     check_depth::<S>(bit_depth)?;
     if !(lagrangian.is_finite() && lagrangian > 0.0) {
@@ -60,7 +98,7 @@ pub fn search<S: Sample>(
     let plane = |samples| Plane::new(width, height, samples);
     let reference = plane(&reference)?;
     let frames = frames.iter().map(|f| plane(f)).collect::<Result<Vec<_>>>()?;
-    Ok(search_8_bits(reference, &frames, lagrangian, step))
+    Ok(search_8_bits(reference, &frames, lagrangian, step, effort.plan()))
 }
 
 /// The search looks at the upper 8 bits only: a finer scale would not change the vectors.
@@ -73,21 +111,52 @@ fn search_8_bits(
     frames: &[Plane<u8>],
     lagrangian: f32,
     step: usize,
+    plan: Plan,
 ) -> Field {
     let (width, height) = (reference.width(), reference.height());
     let cost = Cost::new(lagrangian);
-    let pyramid = Pyramid::new(&reference);
-    let padded = pad(&reference);
-    let quarters = (width * height <= LARGEST_QUARTERS).then(|| Quarters::new(&padded));
+    let reference = Pyramid::new(&reference);
+    let pyramids: Vec<Pyramid> = frames.iter().map(Pyramid::new).collect();
+    let refiners = |level: usize, cost: Cost, plan: Plan| -> Vec<Refiner> {
+        let weight = if level > 0 { REDUCED_WEIGHT } else { 1.0 };
+        let frames = pyramids.iter().map(|frame| &frame.levels[level]);
+        frames.map(|f| Refiner::new(&reference.levels[level], f, cost, plan, weight)).collect()
+    };
+    let level = plan.level.min(reference.levels.len() - 1);
     let mut blocks: Vec<[Vec<Vector>; 3]> = Vec::new();
-    let mut refiners = Vec::new();
-    for (index, frame) in frames.iter().enumerate() {
-        let before = index.checked_sub(1).map(|k| &blocks[k]);
-        let found = Blocks::search(&pyramid, &Pyramid::new(frame), cost, before);
-        blocks.push(found);
-        refiners.push(Refiner::new(&padded, quarters.as_ref(), *frame, cost));
+    for frame in &pyramids {
+        blocks.push(Blocks::search(&reference, frame, cost, level, blocks.last()));
     }
-    let still: f32 = refiners.iter().map(Refiner::still_bits).sum();
+    let small = refiners(level, cost.reduced(level), plan);
+    let (best, fields) = choose(&small, blocks, step, level);
+    let plan = Plan { thorough: true, ..plan };
+    let full = refiners(0, cost, plan);
+    let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
+    let finish = |(refiner, field): (&Refiner, Vec<Vector>)| {
+        // An odd last row or column is missing in half the size, perhaps with cells of its own.
+        let (small_rows, small_columns) = small[0].grid_size(best >> level);
+        let enlarged = (0..rows * columns).map(|cell| {
+            let (row, column) = (cell / columns, cell % columns);
+            let v = field[row.min(small_rows - 1) * small_columns + column.min(small_columns - 1)];
+            v.map(|c| refine::clamp(c << level))
+        });
+        refiner.finish(enlarged.collect(), best)
+    };
+    let (fields, bits): (Vec<_>, Vec<f32>) = full.iter().zip(fields).map(finish).unzip();
+    let still = || full.iter().map(Refiner::still_bits).sum::<f32>();
+    if step == 0 && still() <= bits.iter().sum() {
+        return Field::still(frames.len());
+    }
+    Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
+}
+
+/// The wanted step or the best one, and the fields of all frames in the units of the level.
+fn choose(
+    refiners: &[Refiner],
+    mut blocks: Vec<[Vec<Vector>; 3]>,
+    step: usize,
+    level: usize,
+) -> (usize, Vec<Vec<Vector>>) {
     let mut best: Option<(usize, f32, Vec<Vec<Vector>>)> = None;
     let mut coarser: Option<Vec<Vec<Vector>>> = None;
     for k in (0..STEPS.len()).rev() {
@@ -95,8 +164,8 @@ fn search_8_bits(
         let mut fields = Vec::new();
         for (index, refiner) in refiners.iter().enumerate() {
             let start = coarser.as_ref().map(|c| c[index].as_slice());
-            let (field, field_bits) =
-                refiner.refine(start, std::mem::take(&mut blocks[index][k]), STEPS[k]);
+            let blocks = std::mem::take(&mut blocks[index][k]);
+            let (field, field_bits) = refiner.refine(start, blocks, STEPS[k] >> level);
             bits += field_bits;
             fields.push(field);
         }
@@ -110,12 +179,6 @@ fn search_8_bits(
             break;
         }
     }
-    let Some((best, _, fields)) = best else { return Field::still(frames.len()) };
-    let finish = |(refiner, field): (&Refiner, Vec<Vector>)| refiner.finish(field, best);
-    let (fields, bits): (Vec<_>, Vec<f32>) = refiners.iter().zip(fields).map(finish).unzip();
-    if step == 0 && still <= bits.iter().sum() {
-        return Field::still(frames.len());
-    }
-    let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
-    Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
+    let (step, _, fields) = best.expect("the first step is the best so far");
+    (step, fields)
 }

@@ -7,15 +7,22 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::refine::{clamp, local_price};
 use super::residual::TILE;
 use crate::motion::Vector;
-use crate::motion::geometry::Lattice;
-use crate::motion::plane::Plane;
+use crate::motion::compensate::PARALLEL;
+use crate::motion::field::prediction;
+use crate::motion::geometry::{Lattice, Span};
+use crate::motion::plane::Padded;
 use crate::motion::wide::wide;
 
 const LANES: usize = 8;
+/// Rows over which sums are exact integers before they are weighted; divides `TILE`.
+const STRIP: usize = 4;
 const SWEEPS: usize = 3;
+const QUICK_SWEEPS: usize = 2;
 /// How far from the point of linearisation the model is believed, in quarter samples.
 const TRUST: f32 = 6.0;
 
@@ -29,9 +36,9 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(prediction: &[u8], frame: &Plane<u8>) -> Self {
+    fn new(prediction: &[u8], frame: &Padded<u8>) -> Self {
         let (width, height) = (frame.width(), frame.height());
-        let stride = width.next_multiple_of(LANES) + 2;
+        let stride = width + LANES + 2;
         let mut framed = Vec::with_capacity((height + 2) * stride);
         for y in 0..height + 2 {
             let row = &prediction[y.saturating_sub(1).min(height - 1) * width..][..width];
@@ -56,22 +63,24 @@ struct LaneSums {
     errors: [[[f32; LANES]; 2]; 2],
 }
 
-wide! {
-    /// The sums over `rows` at the lanes from `x` on. `b` goes along `line`: its first value and its
-    /// growth per row.
-    /// `weights` are those of the tiles below each other at this place, `lanes` of them count.
-    fn sum_lanes(
-        layout: &Layout,
-        x: usize,
-        rows: Range<usize>,
-        line: [f32; 2],
-        weights: &[f32],
-        lanes: usize,
-        out: &mut LaneSums,
-    ) {
-        let [first, slope] = line;
-        let mut sums = LaneSums::default();
-        for y in rows.clone() {
+/// The sums over `rows` at the lanes from `x` on, `lanes` of which count. `b` goes along `line`: its
+/// first value and its growth per row; it is taken as constant over a few rows. `weights` are those
+/// of the tiles below each other at this place.
+#[inline(always)]
+fn sum_lanes(
+    layout: &Layout,
+    x: usize,
+    rows: Range<usize>,
+    line: [f32; 2],
+    weights: impl Fn(usize) -> f32,
+    lanes: usize,
+) -> LaneSums {
+    let [first, slope] = line;
+    let mut sums = LaneSums::default();
+    for start in rows.clone().step_by(STRIP) {
+        let count = STRIP.min(rows.end - start);
+        let mut strip = [[0.0; LANES]; 5];
+        for y in start..start + count {
             let group = |row: usize, x: usize| -> &[u8; LANES] {
                 layout.prediction[row * layout.stride + x..].first_chunk().expect("padded")
             };
@@ -79,28 +88,39 @@ wide! {
             let (left, here, right) = (group(y + 1, x), group(y + 1, x + 1), group(y + 1, x + 2));
             let now: &[u8; LANES] =
                 layout.frame[y * layout.stride + x..].first_chunk().expect("padded");
-            let b = first + slope * (y - rows.start) as f32;
-            let weight = weights[y / TILE];
             for k in 0..LANES {
-                let weight = if k < lanes { weight } else { 0.0 };
-                let gx = 0.5 * (i32::from(right[k]) - i32::from(left[k])) as f32;
-                let gy = 0.5 * (i32::from(below[k]) - i32::from(above[k])) as f32;
+                let gx = (i32::from(right[k]) - i32::from(left[k])) as f32;
+                let gy = (i32::from(below[k]) - i32::from(above[k])) as f32;
                 let e = (i32::from(now[k]) - i32::from(here[k])) as f32;
-                let (wx, wy) = (weight * gx, weight * gy);
-                for (sums, product) in sums.products.iter_mut().zip([wx * gx, wx * gy, wy * gy]) {
-                    let times_b = product * b;
-                    sums[0][k] += product;
-                    sums[1][k] += times_b;
-                    sums[2][k] += times_b * b;
-                }
-                for (sums, product) in sums.errors.iter_mut().zip([wx * e, wy * e]) {
-                    sums[0][k] += product;
-                    sums[1][k] += product * b;
-                }
+                strip[0][k] += gx * gx;
+                strip[1][k] += gx * gy;
+                strip[2][k] += gy * gy;
+                strip[3][k] += gx * e;
+                strip[4][k] += gy * e;
             }
         }
-        *out = sums;
+        let middle = (start - rows.start) as f32 + 0.5 * (count - 1) as f32;
+        let b = first + slope * middle;
+        let weight = weights(start / TILE);
+        for k in 0..LANES {
+            // The gradients are half the differences.
+            let half = if k < lanes { 0.5 * weight } else { 0.0 };
+            let quarter = 0.5 * half;
+            for (sums, strip) in sums.products.iter_mut().zip(&strip) {
+                let product = quarter * strip[k];
+                let times_b = product * b;
+                sums[0][k] += product;
+                sums[1][k] += times_b;
+                sums[2][k] += times_b * b;
+            }
+            for (sums, strip) in sums.errors.iter_mut().zip(&strip[3..]) {
+                let product = half * strip[k];
+                sums[0][k] += product;
+                sums[1][k] += product * b;
+            }
+        }
     }
+    sums
 }
 
 /// Sums over the samples between four cell centres, by powers of the weights across and down.
@@ -113,6 +133,7 @@ struct Moments {
 
 impl Moments {
     /// Adds lanes at which the weight across is `a`.
+    #[inline(always)]
     fn add(&mut self, sums: &LaneSums, a: &[f32; LANES]) {
         let inputs = sums.products.iter().flatten();
         for (out, lanes) in self.products.iter_mut().flatten().zip(inputs) {
@@ -131,15 +152,39 @@ impl Moments {
     }
 }
 
-/// Weights of the two ends of a span as polynomials of the position in it, and their products.
-const LINEAR: [[f32; 2]; 2] = [[1.0, -1.0], [0.0, 1.0]];
-const PRODUCT: [[[f32; 3]; 2]; 2] =
-    [[[1.0, -2.0, 1.0], [0.0, 1.0, -1.0]], [[0.0, 1.0, -1.0], [0.0, 0.0, 1.0]]];
+wide! {
+    /// The moments of all spans across at one span down.
+    fn sum_spans(
+        layout: &Layout,
+        weights: &[f32],
+        columns: usize,
+        lattice: &Lattice,
+        v: &Span,
+        out: &mut Vec<Moments>,
+    ) {
+        let unit = 1.0 / (2 * lattice.step()) as f32;
+        let line = [v.weight as f32 * unit, 2.0 * unit];
+        for h in &lattice.horizontal.spans {
+            let mut moments = Moments::default();
+            for x in (h.start..h.end).step_by(LANES) {
+                let mut a = [0.0; LANES];
+                for (k, a) in a.iter_mut().enumerate() {
+                    *a = (h.weight + 2 * (x - h.start + k) as i32) as f32 * unit;
+                }
+                let weight = |row: usize| weights[row * columns + x / TILE];
+                let sums = sum_lanes(layout, x, v.start..v.end, line, weight, h.end - x);
+                moments.add(&sums, &a);
+            }
+            out.push(moments);
+        }
+    }
+}
 
-/// The sum of a product of two polynomials of the weights, given the sums of their powers.
-fn evaluate<const N: usize>(sums: &[[f32; N]; N], down: [f32; N], across: [f32; N]) -> f32 {
-    let row = |powers: &[f32; N]| -> f32 { powers.iter().zip(across).map(|(s, a)| s * a).sum() };
-    sums.iter().zip(down).map(|(powers, d)| row(powers) * d).sum()
+/// From sums over a span of 1, w and w², w the weight of its end: those of the products of the
+/// weights of start and start, start and end, end and end.
+#[inline(always)]
+fn products([one, w, square]: [f32; 3]) -> [f32; 3] {
+    [one - 2.0 * w + square, w - square, square]
 }
 
 /// Error in bits as a quadratic form of the vectors' changes in quarter samples: for changes d,
@@ -157,7 +202,7 @@ impl Model {
     pub fn new(
         prediction: &[u8],
         weights: &[f32],
-        frame: &Plane<u8>,
+        frame: &Padded<u8>,
         lattice: &Lattice,
         rows: usize,
     ) -> Self {
@@ -169,27 +214,20 @@ impl Model {
             gradient: vec![[0.0; 2]; cells],
         };
         let layout = Layout::new(prediction, frame);
-        let tile_columns = frame.width().div_ceil(TILE);
-        let tile_rows = frame.height().div_ceil(TILE);
-        let unit = 1.0 / (2 * lattice.step()) as f32;
-        let mut column = vec![0.0; tile_rows];
-        let mut sums = LaneSums::default();
-        for h in &lattice.horizontal.spans {
-            let mut patches = vec![Moments::default(); lattice.vertical.spans.len()];
-            for x in (h.start..h.end).step_by(LANES) {
-                for (out, row) in column.iter_mut().zip(weights.chunks_exact(tile_columns)) {
-                    *out = row[x / TILE];
-                }
-                let a = std::array::from_fn(|k| {
-                    (h.weight + 2 * (x - h.start + k) as i32) as f32 * unit
-                });
-                for (v, moments) in lattice.vertical.spans.iter().zip(&mut patches) {
-                    let line = [v.weight as f32 * unit, 2.0 * unit];
-                    sum_lanes(&layout, x, v.start..v.end, line, &column, h.end - x, &mut sums);
-                    moments.add(&sums, &a);
-                }
-            }
-            for (v, moments) in lattice.vertical.spans.iter().zip(&patches) {
+        let columns = frame.width().div_ceil(TILE);
+        let sum_row = |v: &Span| {
+            let mut moments = Vec::new();
+            sum_spans(&layout, weights, columns, lattice, v, &mut moments);
+            moments
+        };
+        let spans = &lattice.vertical.spans;
+        let moments: Vec<Vec<Moments>> = if prediction.len() < PARALLEL {
+            spans.iter().map(sum_row).collect()
+        } else {
+            spans.par_iter().map(sum_row).collect()
+        };
+        for (v, row) in spans.iter().zip(&moments) {
+            for (h, moments) in lattice.horizontal.spans.iter().zip(row) {
                 model.add([v.low, v.high], [h.low, h.high], moments);
             }
         }
@@ -198,34 +236,49 @@ impl Model {
 
     /// Adds the samples between the centres of cells of these rows and columns.
     fn add(&mut self, rows: [usize; 2], columns: [usize; 2], moments: &Moments) {
+        // Of each gradient product, `[down][across]` with the pairs of ends that share in it.
+        let mut shares = [[[0.0; 3]; 3]; 3];
+        for (share, sums) in shares.iter_mut().zip(&moments.products) {
+            let [one, w, square] = [products(sums[0]), products(sums[1]), products(sums[2])];
+            for across in 0..3 {
+                let column = products([one[across], w[across], square[across]]);
+                for down in 0..3 {
+                    share[down][across] = column[down] / 16.0;
+                }
+            }
+        }
         for (p, q) in (0..4).flat_map(|p| (0..4).map(move |q| (p, q))) {
-            let (down, across) = (PRODUCT[p / 2][q / 2], PRODUCT[p % 2][q % 2]);
+            let (down, across) = (p / 2 + q / 2, p % 2 + q % 2);
             let (r, c) = (rows[p / 2], columns[p % 2]);
             let near = (rows[q / 2] + 1 - r) * 3 + columns[q % 2] + 1 - c;
             let block = &mut self.hessian[r * self.columns + c][near];
-            for (out, sums) in block.iter_mut().zip(&moments.products) {
-                *out += evaluate(sums, down, across) / 16.0;
+            for (out, share) in block.iter_mut().zip(&shares) {
+                *out += share[down][across];
             }
         }
-        for p in 0..4 {
-            let (down, across) = (LINEAR[p / 2], LINEAR[p % 2]);
-            let gradient = &mut self.gradient[rows[p / 2] * self.columns + columns[p % 2]];
-            for (out, sums) in gradient.iter_mut().zip(&moments.errors) {
-                *out += evaluate(sums, down, across) / 4.0;
+        for (k, sums) in moments.errors.iter().enumerate() {
+            let [[one, a], [b, ab]] = *sums;
+            let shares = [one - a - b + ab, a - ab, b - ab, ab];
+            for (p, share) in shares.into_iter().enumerate() {
+                let cell = rows[p / 2] * self.columns + columns[p % 2];
+                self.gradient[cell][k] += share / 4.0;
             }
         }
     }
 
-    /// The field after some sweeps of moving each vector to where it costs least.
-    pub fn descend(&self, start: &[Vector]) -> Vec<Vector> {
+    /// The field after some sweeps of moving each vector to where it costs least; bits of vectors
+    /// count `weight` times.
+    pub fn descend(&self, start: &[Vector], weight: f32, thorough: bool) -> Vec<Vector> {
         let mut field = start.to_vec();
         // Whether anything around a cell has moved since it was last looked at.
         let mut stale = vec![true; field.len()];
-        for sweep in 0..SWEEPS {
+        for sweep in 0..if thorough { SWEEPS } else { QUICK_SWEEPS } {
             for k in 0..field.len() {
                 // Every other sweep runs backwards, so that good vectors spread both ways.
                 let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
-                if std::mem::take(&mut stale[cell]) && self.move_vector(cell, start, &mut field) {
+                let moved = std::mem::take(&mut stale[cell])
+                    && self.move_vector(cell, start, &mut field, weight, thorough);
+                if moved {
                     for (r, c, _) in self.neighbours(cell / self.columns, cell % self.columns) {
                         stale[r * self.columns + c] = true;
                     }
@@ -235,7 +288,14 @@ impl Model {
         field
     }
 
-    fn move_vector(&self, cell: usize, start: &[Vector], field: &mut [Vector]) -> bool {
+    fn move_vector(
+        &self,
+        cell: usize,
+        start: &[Vector],
+        field: &mut [Vector],
+        weight: f32,
+        thorough: bool,
+    ) -> bool {
         let (row, column) = (cell / self.columns, cell % self.columns);
         let (origin, present) = (start[cell], field[cell]);
         let mut g = self.gradient[cell];
@@ -257,14 +317,25 @@ impl Model {
             [(yy * g[0] - xy * g[1]) / determinant, (xx * g[1] - xy * g[0]) / determinant];
         let optimum =
             [0, 1].map(|k| clamp(origin[k] + optimum[k].clamp(-TRUST, TRUST).round() as i16));
-        tries.add(optimum);
-        for k in 1..tries.count {
-            let v = tries.vectors[k];
-            tries.add([v[0], optimum[1]]);
-            tries.add([optimum[0], v[1]]);
+        if optimum == present && tries.count == 1 {
+            // The neighbours are alike, too.
+            return false;
         }
-        for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
-            tries.add([clamp(optimum[0] + dx), clamp(optimum[1] + dy)]);
+        tries.add(optimum);
+        if thorough {
+            for k in 1..tries.count {
+                let v = tries.vectors[k];
+                tries.add([v[0], optimum[1]]);
+                tries.add([optimum[0], v[1]]);
+            }
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
+                tries.add([clamp(optimum[0] + dx), clamp(optimum[1] + dy)]);
+            }
+        } else {
+            let [x, y] = prediction(field, self.columns, row, column);
+            tries.add([x, y]);
+            tries.add([x, optimum[1]]);
+            tries.add([optimum[0], y]);
         }
         let mut best = present;
         let mut best_bits = f32::INFINITY;
@@ -279,7 +350,8 @@ impl Model {
                 continue;
             }
             field[cell] = v;
-            let bits = error + local_price(field, [self.rows, self.columns], row, column);
+            let price = local_price(field, [self.rows, self.columns], row, column);
+            let bits = error + weight * price;
             if bits < best_bits {
                 (best, best_bits) = (v, bits);
             }

@@ -2,9 +2,9 @@
 
 use crate::motion::plane::{Padded, Plane};
 
-/// Largest block edge at full size and at the smaller levels; also the border, so that a block
-/// pushed out of the picture still lies on repeated samples.
-const LARGEST_BLOCK: [usize; 2] = [64, 16];
+/// Largest block edge; also the border, so that a block pushed out of the picture still lies on
+/// repeated samples. More than predictions need.
+const BORDER: [usize; 2] = [64; 2];
 /// Levels are added while both sides are at least this long.
 const SMALLEST_SIDE: usize = 32;
 const MOST_LEVELS: usize = 4;
@@ -15,14 +15,14 @@ pub(crate) struct Pyramid {
 
 impl Pyramid {
     pub fn new(plane: &Plane<u8>) -> Self {
-        let mut levels = vec![Padded::new(plane, LARGEST_BLOCK[0], LARGEST_BLOCK[0])];
+        let mut levels = vec![Padded::new(plane, BORDER, BORDER)];
         let (mut width, mut height) = (plane.width(), plane.height());
         let mut samples = plane.samples().to_vec();
         while width.min(height) >= SMALLEST_SIDE && levels.len() < MOST_LEVELS {
             samples = halve(&samples, width, height);
             (width, height) = (width / 2, height / 2);
             let plane = Plane::new(width, height, &samples).expect("a half is a plane");
-            levels.push(Padded::new(&plane, LARGEST_BLOCK[1], LARGEST_BLOCK[1]));
+            levels.push(Padded::new(&plane, BORDER, BORDER));
         }
         Self { levels }
     }

@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
+use super::Plan;
 use super::cost::Cost;
 use super::model::Model;
-use super::quarters::Quarters;
 use super::residual::{Residual, TILE};
-use crate::motion::compensate::predict_area;
+use crate::motion::compensate::{PARALLEL, predict_area};
 use crate::motion::field::price;
 use crate::motion::geometry::{Area, Kind, Lattice};
-use crate::motion::plane::{Padded, Plane};
+use crate::motion::plane::Padded;
 use crate::motion::{MAX_COMPONENT, Vector};
 
 /// Vectors that differ by more than this, in quarter samples, are too far apart for the model to
@@ -17,17 +19,17 @@ use crate::motion::{MAX_COMPONENT, Vector};
 const FAR: i16 = 2;
 /// Neighbours that differ by no more than this move as one.
 const ALIKE: i16 = 12;
-/// Most passes of the model, before vectors are taken over and after.
-const FIRST_PASSES: usize = 1;
-const PASSES: usize = 2;
+/// Rows that are predicted and assessed at a time.
+const BAND: usize = 64;
 
 /// Refines the fields of one frame.
 pub(crate) struct Refiner<'a> {
     reference: &'a Padded<u8>,
-    /// Left out for very large pictures.
-    quarters: Option<&'a Quarters>,
-    frame: Plane<'a, u8>,
+    frame: &'a Padded<u8>,
     cost: Cost,
+    plan: Plan,
+    /// What bits of vectors count for.
+    weight: f32,
 }
 
 /// A field on its grid, with what it predicts and costs.
@@ -45,18 +47,17 @@ struct Grid {
     columns: usize,
     step: usize,
     lattice: Lattice,
-    /// Whether predictions are what the decoder makes of a field, or roughly so.
-    exact: bool,
 }
 
 impl<'a> Refiner<'a> {
     pub fn new(
         reference: &'a Padded<u8>,
-        quarters: Option<&'a Quarters>,
-        frame: Plane<'a, u8>,
+        frame: &'a Padded<u8>,
         cost: Cost,
+        plan: Plan,
+        weight: f32,
     ) -> Self {
-        Self { reference, quarters, frame, cost }
+        Self { reference, frame, cost, plan, weight }
     }
 
     fn whole(&self) -> Area {
@@ -65,10 +66,9 @@ impl<'a> Refiner<'a> {
 
     /// Bits of the residual when the prediction is the reference as it is.
     pub fn still_bits(&self) -> f32 {
-        let rows = (0..self.frame.height())
-            .flat_map(|y| &self.reference.from(0, y as i32)[..self.frame.width()]);
-        let prediction: Vec<u8> = rows.copied().collect();
-        Residual::new(&prediction, &self.frame, &self.whole(), self.cost).bits.iter().sum()
+        let prediction: Vec<u8> =
+            (0..self.frame.height()).flat_map(|y| self.reference.row(y)).copied().collect();
+        Residual::new(&prediction, self.frame, &self.whole(), self.cost).bits.iter().sum()
     }
 
     /// The best field found with this step, and its bits, residual included.
@@ -81,54 +81,64 @@ impl<'a> Refiner<'a> {
         blocks: Vec<Vector>,
         step: usize,
     ) -> (Vec<Vector>, f32) {
-        let grid = self.grid(step, false);
+        let grid = self.grid(step);
         let mut best = match coarser {
             None => self.assess(&grid, blocks),
             Some(coarser) => {
                 let size = [self.frame.width(), self.frame.height()];
                 let start = self.assess(&grid, grid.interpolate(coarser, size));
-                let start = self.descend(&grid, start, FIRST_PASSES);
+                let start = self.descend(&grid, start, self.plan.first_passes);
                 self.take_over(&grid, start, &blocks)
             }
         };
-        best = self.descend(&grid, best, PASSES);
+        best = self.descend(&grid, best, self.plan.passes);
         (best.field, best.bits)
     }
 
-    /// A last pass, with the very prediction that the decoder makes.
+    /// Last passes at full size.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
-        let grid = self.grid(step, true);
-        let best = self.descend(&grid, self.assess(&grid, field), 1);
+        let grid = self.grid(step);
+        let best = self.descend(&grid, self.assess(&grid, field), self.plan.last_passes);
         (best.field, best.bits)
     }
 
-    fn grid(&self, step: usize, exact: bool) -> Grid {
+    /// Rows and columns of cells.
+    pub fn grid_size(&self, step: usize) -> (usize, usize) {
+        (self.frame.height().div_ceil(step), self.frame.width().div_ceil(step))
+    }
+
+    fn grid(&self, step: usize) -> Grid {
         let size = [self.frame.width(), self.frame.height()];
-        let (rows, columns) = (size[1].div_ceil(step), size[0].div_ceil(step));
+        let (rows, columns) = self.grid_size(step);
         let lattice = Lattice::new(size, [rows, columns], step, Kind::Luma);
-        let exact = exact || self.quarters.is_none();
-        let lattice = if exact { lattice } else { lattice.in_quarters() };
-        Grid { rows, columns, step, lattice, exact }
+        Grid { rows, columns, step, lattice }
     }
 
     fn assess(&self, grid: &Grid, field: Vec<Vector>) -> Candidate {
-        let area = self.whole();
-        let prediction = self.predict(grid, &field, &area);
-        let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
+        let (width, height) = (self.frame.width(), self.frame.height());
+        let mut prediction = vec![0; width * height];
+        let band = |(index, out): (usize, &mut [u8])| {
+            let area =
+                Area { columns: 0..width, rows: index * BAND..height.min((index + 1) * BAND) };
+            predict_area(self.reference, &grid.lattice, &field, &area, 8, out);
+            Residual::new(out, self.frame, &area, self.cost)
+        };
+        let bands: Vec<Residual> = if prediction.len() < PARALLEL {
+            prediction.chunks_mut(width * BAND).enumerate().map(band).collect()
+        } else {
+            prediction.par_chunks_mut(width * BAND).enumerate().map(band).collect()
+        };
+        let mut residual = Residual::default();
+        bands.into_iter().for_each(|band| residual.append(band));
         let prices = (0..field.len())
             .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns));
-        let bits = residual.bits.iter().sum::<f32>() + prices.sum::<f32>();
+        let bits = residual.bits.iter().sum::<f32>() + self.weight * prices.sum::<f32>();
         Candidate { field, bits, prediction, residual }
     }
 
     fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
         let mut out = vec![0; area.samples()];
-        match self.quarters {
-            Some(quarters) if !grid.exact => {
-                quarters.predict(&grid.lattice, field, area, &mut out);
-            }
-            _ => predict_area(self.reference, &grid.lattice, field, area, 8, &mut out),
-        }
+        predict_area(self.reference, &grid.lattice, field, area, 8, &mut out);
         out
     }
 
@@ -138,11 +148,11 @@ impl<'a> Refiner<'a> {
             let model = Model::new(
                 &best.prediction,
                 &best.residual.slopes,
-                &self.frame,
+                self.frame,
                 &grid.lattice,
                 grid.rows,
             );
-            let field = model.descend(&best.field);
+            let field = model.descend(&best.field, self.weight, self.plan.thorough);
             if field == best.field {
                 break;
             }
@@ -164,11 +174,12 @@ impl<'a> Refiner<'a> {
                     && self.gains(grid, &best, cell, others[cell])
             })
             .collect();
-        for group in grid.groups(gains, others) {
+        for group in grid.groups(gains.clone(), others) {
             self.take_group(grid, &mut best, others, &group);
         }
         for cell in 0..others.len() {
-            if distance(best.field[cell], others[cell]) > FAR {
+            let promising = gains[cell] || self.plan.thorough;
+            if promising && distance(best.field[cell], others[cell]) > FAR {
                 self.take_group(grid, &mut best, others, &[cell]);
             }
         }
@@ -197,14 +208,16 @@ impl<'a> Refiner<'a> {
         let width = self.frame.width();
         let cells = grid.bounds(group);
         let area = grid.reach(&cells, [width, self.frame.height()]);
-        let before = grid.price(&best.field, &cells) + best.bits_of(&area, width);
+        let before = self.weight * grid.price(&best.field, &cells) + best.bits_of(&area, width);
         let own: Vec<Vector> = group.iter().map(|&cell| best.field[cell]).collect();
         for &cell in group {
             best.field[cell] = others[cell];
         }
         let prediction = self.predict(grid, &best.field, &area);
-        let residual = Residual::new(&prediction, &self.frame, &area, self.cost);
-        let change = grid.price(&best.field, &cells) + residual.bits.iter().sum::<f32>() - before;
+        let residual = Residual::new(&prediction, self.frame, &area, self.cost);
+        let change = self.weight * grid.price(&best.field, &cells)
+            + residual.bits.iter().sum::<f32>()
+            - before;
         if change < 0.0 {
             best.put(&area, width, &prediction, &residual);
             best.bits += change;
@@ -316,13 +329,13 @@ impl Grid {
         }
     }
 
-    /// The samples that vectors of these cells have a share in.
+    /// The tiles that vectors of these cells have a share in.
     fn reach(&self, cells: &Area, [width, height]: [usize; 2]) -> Area {
         let side = |cells: &Range<usize>, count: usize, length: usize| {
             let half = self.step / 2;
             let start = if cells.start == 0 { 0 } else { cells.start * self.step - half };
             let end = if cells.end == count { length } else { cells.end * self.step + half };
-            start..end.min(length)
+            start / TILE * TILE..end.next_multiple_of(TILE).min(length)
         };
         Area {
             columns: side(&cells.columns, self.columns, width),

@@ -1,8 +1,11 @@
 //! The prediction that a field makes. Normative: exact integers, the same on every machine.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use rayon::prelude::*;
 
-use super::geometry::{Area, Kind, Lattice};
+use super::geometry::{Area, Displacements, Kind, Lattice, line};
 use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
 use super::wide::wide;
@@ -18,9 +21,12 @@ pub(crate) const TAPS: usize = 4;
 /// Rows predicted at a time.
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
-const PARALLEL: usize = 1 << 18;
-/// Repeated edge samples that positions, clamped to one sample outside and its taps need.
+pub(crate) const PARALLEL: usize = 1 << 18;
+/// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
+/// need; so many to the right of a run, too.
 pub(crate) const BORDER: usize = 3;
+/// Repeated edge samples to the left, for a whole run that lies outside.
+const SIDE: usize = LONGEST_RUN + TAPS - 2;
 
 /// The prediction of each frame of `field` from `reference`, as planes of the reference's sizes.
 ///
@@ -87,8 +93,8 @@ pub(crate) fn check_grid(field: &Field, width: usize, height: usize) -> Result<(
 }
 
 /// The reference with the border that `predict_plane` needs.
-pub(crate) fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
-    Padded::new(plane, BORDER, BORDER + LONGEST_RUN + TAPS)
+fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
+    Padded::new(plane, [SIDE, BORDER], [LONGEST_RUN + BORDER, BORDER])
 }
 
 /// One plane of the prediction of one frame.
@@ -119,9 +125,29 @@ fn predict_plane<S: Sample>(
     out
 }
 
+/// An area of the prediction, into `out` row by row.
+pub(crate) fn predict_area<S: Sample>(
+    reference: &Padded<S>,
+    lattice: &Lattice,
+    vectors: &[Vector],
+    area: &Area,
+    bit_depth: u32,
+    out: &mut [S],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2
+        && let Some(reference) = (reference as &dyn std::any::Any).downcast_ref()
+        && let Some(out) = S::bytes_mut(out)
+    {
+        // SAFETY: the processor has AVX2.
+        return unsafe { avx2::predict_area(reference, lattice, vectors, area, out) };
+    }
+    predict_rows(reference, lattice, vectors, area, bit_depth, out);
+}
+
 wide! {
-    /// An area of the prediction, into `out` row by row.
-    pub(crate) fn predict_area<S: Sample>(
+    /// As `predict_area`, for all samples and processors.
+    fn predict_rows<S: Sample>(
         reference: &Padded<S>,
         lattice: &Lattice,
         vectors: &[Vector],
@@ -131,11 +157,12 @@ wide! {
     ) {
         let width = area.width();
         let max = (1 << bit_depth) - 1;
-        let (mut dx, mut dy) = (vec![0; width], vec![0; width]);
+        let mut displacements = Displacements::new(lattice, width);
         let mut row = vec![S::default(); width + LONGEST_RUN];
         for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-            lattice.displacements(vectors, y, &area.columns, &mut dx, &mut dy);
-            predict_row(reference, [area.columns.start, y], &dx, &dy, max, &mut row);
+            displacements.fill(lattice, vectors, y, &area.columns, line);
+            let (dx, dy) = (&displacements.dx[..width], &displacements.dy[..width]);
+            predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
             out.copy_from_slice(&row[..width]);
         }
     }
@@ -152,7 +179,6 @@ fn predict_row<S: Sample>(
     out: &mut [S],
 ) {
     let (width, height) = (reference.width() as i32, reference.height() as i32);
-    let right = width + reference.after() as i32 - (LONGEST_RUN + TAPS) as i32;
     let mut x = 0;
     while x < dx.len() {
         let (here_x, here_y) = (dx[x], dy[x]);
@@ -161,12 +187,8 @@ fn predict_row<S: Sample>(
         while length < longest && dx[x + length] == here_x && dy[x + length] == here_y {
             length += 1;
         }
-        let mut left = (start + x) as i32 + (here_x >> 4) - 1;
-        if left < -(BORDER as i32) || left > right {
-            // Outside all taps see the same sample: any position out there will do.
-            length = 1;
-            left = left.clamp(-(BORDER as i32), width - 1);
-        }
+        // Further outside all that a run sees is the same sample, as it is at these bounds.
+        let left = ((start + x) as i32 + (here_x >> 4) - 1).clamp(-(SIDE as i32), width - 1);
         let top = (y as i32 + (here_y >> 4) - 1).clamp(-(BORDER as i32), height - 1);
         let rows = [0, 1, 2, 3].map(|k| reference.from(left, top + k));
         let phases = [here_x & 15, here_y & 15];
@@ -177,7 +199,7 @@ fn predict_row<S: Sample>(
 
 /// Samples whose first taps are from the starts of `rows` on.
 #[inline(always)]
-pub(crate) fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
+fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32, out: &mut [S]) {
     let [h, v] = phases.map(|p| COEFFICIENTS[p as usize]);
     // The order of the two directions does not matter, as nothing is rounded between them: the
     // sums stay below 65 535 · 176² < 2^31 even at 16 bits.
@@ -202,4 +224,48 @@ pub(crate) fn interpolate<S: Sample>(rows: [&[S]; 4], phases: [i32; 2], max: i32
 #[inline(always)]
 fn shifted<S>(row: &[S], count: usize) -> [&[S]; TAPS] {
     [&row[..count], &row[1..count + 1], &row[2..count + 2], &row[3..count + 3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Any area, at the level of this processor and plainly.
+        #[test]
+        fn the_fast_path_is_the_plain_one(
+            size in [1usize..140, 1usize..40],
+            step in prop::sample::select(vec![4usize, 8, 16, 32, 64]),
+            chroma: bool,
+            corners in [[0usize..140, 0usize..40], [0usize..140, 0usize..40]],
+            reach in prop::sample::select(vec![0i16, 3, 60, 2047]),
+            seed in prop::collection::vec(any::<i16>(), 64),
+            samples in prop::collection::vec(any::<u8>(), 331),
+        ) {
+            let kind = if chroma { Kind::Chroma } else { Kind::Luma };
+            let luma = size.map(|length| if chroma { 2 * length - 1 } else { length });
+            let grid = [luma[1].div_ceil(step), luma[0].div_ceil(step)];
+            let lattice = Lattice::new(size, grid, step, kind);
+            let component = |k: usize| seed[k % seed.len()] % (reach + 1);
+            let vectors: Vec<Vector> =
+                (0..grid[0] * grid[1]).map(|k| [component(2 * k), component(2 * k + 1)]).collect();
+            let plane: Vec<u8> =
+                (0..size[0] * size[1]).map(|k| samples[k % samples.len()]).collect();
+            let reference = pad(&Plane::new(size[0], size[1], &plane).unwrap());
+            let range = |k: usize| {
+                let (a, b) = (corners[0][k] % size[k], corners[1][k] % size[k]);
+                a.min(b)..a.max(b) + 1
+            };
+            let area = Area { columns: range(0), rows: range(1) };
+            let mut fast = vec![0; area.samples()];
+            let mut plain = fast.clone();
+            predict_area(&reference, &lattice, &vectors, &area, 8, &mut fast);
+            predict_rows(&reference, &lattice, &vectors, &area, 8, &mut plain);
+            prop_assert_eq!(fast, plain);
+        }
+    }
 }

@@ -24,7 +24,7 @@ Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 SCALES = (0.75, 0.5)
 """Photographs are scaled by each: beyond the first is mostly their JPEG's own noise."""
-TILE = 512
+TILE = 384
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Tiles:
 
     luma: Tensor
     chroma: Tensor
+    extent: Tensor
+    """Share of each tile's side, x and y, that is picture; what lies beyond is its mirror image."""
     texture: Tensor
     """Mean gradient of each tile, codes per sample."""
 
@@ -52,7 +54,7 @@ class Reels:
 def load_tiles(folder: Path, device: torch.device, *, side: int = TILE, limit: int = 0) -> Tiles:
     """All photographs of a folder (or the first `limit`) as tiles."""
     paths = files(folder, IMAGE_SUFFIXES, limit)
-    luma, chroma = [], []
+    luma, chroma, extent = [], [], []
     with ThreadPoolExecutor() as pool:
         for image in pool.map(read_image, paths):
             whole = rgb_to_yuv709(image)[None].to(device)
@@ -61,12 +63,14 @@ def load_tiles(folder: Path, device: torch.device, *, side: int = TILE, limit: i
                 small = functional.interpolate(
                     whole, size, mode="bicubic", align_corners=False, antialias=True
                 )
+                part = [min(1.0, length / side) for length in small.shape[:1:-1]]
                 for tile in tiles_of(small, side):
+                    extent.append(part)
                     luma.append(to_bytes(tile[:, :1]))
                     chroma.append(to_bytes(functional.avg_pool2d(tile[:, 1:], 2)))
     y = torch.cat(luma)
     texture = torch.cat([gradient(part) for part in y.split(32)])
-    return Tiles(y, torch.cat(chroma), texture)
+    return Tiles(y, torch.cat(chroma), torch.tensor(extent, device=device), texture)
 
 
 def gradient(luma: Tensor) -> Tensor:

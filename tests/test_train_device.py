@@ -50,15 +50,17 @@ def test_the_gradient_is_the_transposed_map(chroma: bool) -> None:
     _, steps, vectors = random_fields(4, 4, 48)
     rng = torch.Generator().manual_seed(2)
     gradient = torch.randn(4, 2, side, side, generator=rng, dtype=torch.float64)
-    spread = device_compensation.scatter(gradient, steps, vectors, chroma=chroma)
+    kernel = device_compensation.taps(torch.float64, gradient.device) / 128
+    spread = device_compensation.scatter(gradient, kernel, steps, vectors, chroma=chroma)
     # Rounding apart, interpolation is linear: a picture of 60 with one sample 120 higher moves
     # the predictions by 120 times that sample's column of the matrix.
+    whole = device_compensation.taps(torch.int32, gradient.device)
     flat = torch.full((4, side, side), 60)
-    base = device_compensation.interpolate(flat, steps, vectors, chroma=chroma)
+    base = device_compensation.interpolate(flat, whole, steps, vectors, chroma=chroma)
     for row, column in ((0, 0), (7, 11), (side - 1, 5), (12, side - 1)):
         raised = flat.clone()
         raised[:, row, column] += 120
-        moved = device_compensation.interpolate(raised, steps, vectors, chroma=chroma) - base
+        moved = device_compensation.interpolate(raised, whole, steps, vectors, chroma=chroma) - base
         expected = (moved * gradient).sum((1, 2, 3)) / 120
         error = (spread[:, row, column] - expected).abs()
         # Each prediction is off by half a code at most.

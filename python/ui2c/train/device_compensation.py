@@ -4,6 +4,8 @@ The same integers as `ui2c.compensation.compensate`, but the samples of a batch 
 different steps, and nothing waits for the host: what differs by step is looked up per sample.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -31,14 +33,21 @@ def predict(references: Tensor, steps: Tensor, vectors: Tensor) -> Tensor:
     return Prediction.apply(references, steps, vectors)  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=8)
+def taps(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The kernel's coefficients `[4, 16]` by tap and phase; kept, since a copy would wait."""
+    return torch.tensor(_COEFFICIENTS, dtype=dtype, device=device).t().contiguous()
+
+
 class Prediction(torch.autograd.Function):
     """`predict`, forwards and backwards."""
 
     @staticmethod
     def forward(ctx, references: Tensor, steps: Tensor, vectors: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(steps, vectors)
+        coefficients = taps(torch.int32, references.device)
         planes = (
-            interpolate(plane, steps, vectors, chroma=k > 0).flatten(0, 1)
+            functions["interpolate"](plane, coefficients, steps, vectors, chroma=k > 0).flatten(0, 1)
             for k, plane in enumerate(unpack(references, 8))
         )
         return join(pack(planes, 8), vectors.shape[1])
@@ -48,12 +57,13 @@ class Prediction(torch.autograd.Function):
         steps, vectors = ctx.saved_tensors
         frames = vectors.shape[1]
         parts = gradient.float().unflatten(-1, (frames, 96)).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        kernel = taps(torch.float32, gradient.device) / 128
         packed = []
         for k, (part, factor) in enumerate(
             zip(parts.split((64, 16, 16), dim=-1), (8, 4, 4), strict=True)
         ):
             plane = shuffle(part, factor)[..., 0].unflatten(0, (-1, frames))
-            spread = scatter(plane, steps, vectors, chroma=k > 0)
+            spread = functions["scatter"](plane, kernel, steps, vectors, chroma=k > 0)
             packed.append(unshuffle(spread[..., None], factor))
         return torch.cat(packed, dim=-1), None, None
 
@@ -63,12 +73,13 @@ def join(frames: Tensor, count: int) -> Tensor:
     return frames.unflatten(0, (-1, count)).permute(0, 2, 3, 1, 4).flatten(3)
 
 
-def interpolate(plane: Tensor, steps: Tensor, vectors: Tensor, *, chroma: bool) -> Tensor:
+def interpolate(
+    plane: Tensor, coefficients: Tensor, steps: Tensor, vectors: Tensor, *, chroma: bool
+) -> Tensor:
     """Predictions `[n, frames, height, width]`, int32, from 8-bit codes `[n, height, width]`."""
     n, height, width = plane.shape
     x, y = positions(height, width, steps, vectors, chroma=chroma)
     left, top = (x >> 4) - 1, (y >> 4) - 1
-    coefficients = torch.tensor(_COEFFICIENTS, dtype=torch.int32, device=plane.device).t()
     phase_x, phase_y = x & 15, y & 15
     across = [coefficients[c][phase_x] for c in range(4)]
     samples = plane.to(torch.int32).reshape(-1)
@@ -84,12 +95,13 @@ def interpolate(plane: Tensor, steps: Tensor, vectors: Tensor, *, chroma: bool) 
     return ((total + (1 << 13)) >> 14).clamp(0, 255)
 
 
-def scatter(gradient: Tensor, steps: Tensor, vectors: Tensor, *, chroma: bool) -> Tensor:
+def scatter(
+    gradient: Tensor, kernel: Tensor, steps: Tensor, vectors: Tensor, *, chroma: bool
+) -> Tensor:
     """The transpose of `interpolate`: `[n, frames, height, width]` to `[n, height, width]`."""
     n, _, height, width = gradient.shape
     x, y = positions(height, width, steps, vectors, chroma=chroma)
     left, top = (x >> 4) - 1, (y >> 4) - 1
-    kernel = torch.tensor(_COEFFICIENTS, dtype=gradient.dtype, device=gradient.device).t() / 128
     phase_x, phase_y = x & 15, y & 15
     origin = (torch.arange(n, device=gradient.device) * (height * width)).view(-1, 1, 1, 1)
     total = torch.zeros(n * height * width, dtype=gradient.dtype, device=gradient.device)
@@ -124,11 +136,12 @@ def positions(
     shift = (8 + 2 * (steps > 16).int() + 2 * (steps > 32).int() + int(chroma)).view(-1, 1, 1, 1)
     half = torch.bitwise_left_shift(torch.ones_like(shift), shift - 1)
     moved = []
-    for k, axis in enumerate((torch.arange(width), torch.arange(height)[:, None])):
+    across = torch.arange(width, dtype=torch.int32, device=vectors.device)
+    down = torch.arange(height, dtype=torch.int32, device=vectors.device)[:, None]
+    for k, axis in enumerate((across, down)):
         part = field[..., k]
         total = at(part, low, 3) * (double - weight) + at(part, high, 3) * weight
-        axis = (16 * axis).to(vectors.device, torch.int32)
-        moved.append(((total + half) >> shift) + axis)
+        moved.append(((total + half) >> shift) + 16 * axis)
     return moved[0], moved[1]
 
 
@@ -149,3 +162,7 @@ def cell_weights(size: int, steps: Tensor, *, chroma: bool) -> tuple[Tensor, Ten
     last = (size * (2 if chroma else 1) + step - 1).div(step, rounding_mode="floor") - 1
     low, high = (torch.minimum(i.clamp(min=0), last).long() for i in (index, index + 1))
     return low, high, t - 2 * step * index
+
+
+functions = {"interpolate": interpolate, "scatter": scatter}
+"""What `Prediction` runs: the functions above, or what a compiler made of them."""

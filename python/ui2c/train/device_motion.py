@@ -20,7 +20,7 @@ COMPACTION = 4.0
 """A transform gathers a residual in about one coefficient of so many."""
 SMOOTHNESS = 2.0
 """Bits by which a cell's vector is pulled to its neighbours' when a sample away from them."""
-SMALL_ROUNDS, ROUNDS = 2, 2
+SMALL_ROUNDS = 3
 
 
 def search(luma: Tensor, lagrangians: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,15 +54,17 @@ def search(luma: Tensor, lagrangians: Tensor) -> tuple[Tensor, Tensor]:
     confidence = model.stiffness
     for step in STEPS:
         if step > 16:
+            # Large cells hold enough samples for parts of samples at half the size too.
             field = merge(field, confidence, step // 16, (height, width))
-        for _ in range(ROUNDS):
-            model = Model(references, current, field, step, floor)
-            field = model.descend()
+            for _ in range(SMALL_ROUNDS):
+                field = 2 * Model(small[0], small[1], field / 2, step // 2, floor).descend()
+        else:
+            field = Model(references, current, field, step, floor).descend()
         model = Model(references, current, field, step, floor)
         if step == 16:
             confidence = model.stiffness
         quantised = model.decide()
-        error = current - warp(references, quantised / 4, step)
+        error = current - functions["warp"](references, quantised / 4, step)
         bits = residual_bits(error, floor) + vector_bits(quantised)
         bits = bits.view(n, frames).sum(1)
         better = bits < best_bits
@@ -148,6 +150,34 @@ def spread_matrix(size: int, step: int, device: torch.device) -> Tensor:
     return dense[0, :, :size]
 
 
+def moments(
+    references: Tensor,
+    current: Tensor,
+    field: Tensor,
+    step: int,
+    floor: Tensor,
+    down: Tensor,
+    across: Tensor,
+) -> Tensor:
+    """Second moments of gradient and error in bits, by cell: `[b, 5, rows, columns]`.
+
+    In order: gx gx, gx gy, gy gy, error gx, error gy. `down` and `across` spread samples to cells.
+    """
+    height, width = current.shape[2:]
+    warped = warp(references, field, step)
+    error = current - warped
+    mean = functional.pad((warped + current) / 2, (1, 1, 1, 1), mode="replicate")
+    gx = (mean[:, :, 1:-1, 2:] - mean[:, :, 1:-1, :-2]) / 2
+    gy = (mean[:, :, 2:, 1:-1] - mean[:, :, :-2, 1:-1]) / 2
+    # Bits per squared error of a block at its present error: see `residual_bits`.
+    side = min(step, 16)
+    present = floor.view(-1, 1, 1, 1) + COMPACTION * functional.avg_pool2d(error.square(), side)
+    weight = functional.interpolate((0.5 / math.log(2)) / present, (height, width))
+    wx, wy = gx * weight, gy * weight
+    products = torch.cat((gx * wx, gx * wy, gy * wy, error * wx, error * wy), 1)
+    return down @ products @ across.t()
+
+
 class Model:
     """The error around a field as a quadratic function of every cell's vector.
 
@@ -159,22 +189,8 @@ class Model:
         self, references: Tensor, current: Tensor, field: Tensor, step: int, floor: Tensor
     ) -> None:
         self.field = field
-        height, width = current.shape[2:]
-        warped = warp(references, field, step)
-        error = current - warped
-        mean = functional.pad((warped + current) / 2, (1, 1, 1, 1), mode="replicate")
-        gx = (mean[:, :, 1:-1, 2:] - mean[:, :, 1:-1, :-2]) / 2
-        gy = (mean[:, :, 2:, 1:-1] - mean[:, :, :-2, 1:-1]) / 2
-        # Bits per squared error of a block at its present error: see `residual_bits`.
-        present = floor.view(-1, 1, 1, 1) + COMPACTION * functional.avg_pool2d(
-            error.square(), min(step, 16)
-        )
-        weight = functional.interpolate((0.5 / math.log(2)) / present, (height, width))
-        wx, wy = gx * weight, gy * weight
-        moments = torch.cat((gx * wx, gx * wy, gy * wy, error * wx, error * wy), 1)
-        down = spread_matrix(height, step, field.device)
-        across = spread_matrix(width, step, field.device)
-        sums = down @ moments @ across.t()
+        down, across = (spread_matrix(size, step, field.device) for size in current.shape[2:])
+        sums = functions["moments"](references, current, field, step, floor, down, across)
         # Never quite singular.
         self.xx, self.xy, self.yy = sums[:, 0] + 1e-4, sums[:, 1], sums[:, 2] + 1e-4
         self.x, self.y = sums[:, 3], sums[:, 4]
@@ -290,3 +306,7 @@ def median_prediction(field: Tensor) -> Tensor:
     # In the first row there is only the left neighbour.
     first = functional.pad(field[:, :, :1], (1, 0))[..., :-1]
     return torch.cat((first, median[:, :, 1:]), 2)
+
+
+functions = {"warp": warp, "moments": moments}
+"""What the search runs for each picture: the functions above, or what a compiler made of them."""

@@ -129,7 +129,7 @@ def choose(codec: Codec, shape: tuple[int, ...], wanted: str, precision: "Precis
     """
     kernels = block_kernels()
     if wanted == "auto":
-        block = next(m for m in codec.decoder if isinstance(m, DepthConvBlock) and not m.adaptor)
+        block = codec.extractor_1[0]
         seconds = {}
         for name, kernel in kernels.items():
             block.kernel = kernel

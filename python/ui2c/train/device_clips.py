@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
@@ -17,7 +16,7 @@ from ui2c.train.graph import Batch, Start
 
 CANDIDATES = 3
 CUT_SHARE = 0.05
-SEARCHED_AT_ONCE = 1 << 26
+SEARCHED_AT_ONCE = 1 << 27
 """Luma samples per call of the motion search, to bound its memory."""
 
 
@@ -73,12 +72,15 @@ class DeviceLoader:
         n = len(y)
         groups = y.unfold(1, per_unit + 1, per_unit).permute(0, 1, 4, 2, 3).flatten(0, 1)
         prices = lagrangians.repeat_interleave(units)
-        at_once = max(1, SEARCHED_AT_ONCE // groups[0].numel())
+        # Parts of equal shape: what is compiled is compiled for one.
+        count = -(-groups.numel() // SEARCHED_AT_ONCE)
         parts = [
             device_motion.search(group.float(), price)
-            for group, price in zip(groups.split(at_once), prices.split(at_once), strict=True)
+            for group, price in zip(groups.chunk(count), prices.chunk(count), strict=True)
         ]
-        steps, vectors = (torch.cat(part).unflatten(0, (n, units)) for part in zip(*parts, strict=True))
+        steps, vectors = (
+            torch.cat(part).unflatten(0, (n, units)) for part in zip(*parts, strict=True)
+        )
         return steps, vectors
 
     def start(self, frames: Tensor, rows: Tensor) -> Start:
@@ -167,7 +169,8 @@ class DeviceLoader:
         offset = reels.start[clip]
         if plane:
             offset = offset + height * width * (3 + plane) // 4
-            height, width, top, left, size = (v // 2 for v in (height, width, top, left, size))
+            height, width, top, left = (v // 2 for v in (height, width, top, left))
+            size //= 2
         side = torch.arange(0, size, every, device=place.device)
         x, y = side.view(1, 1, 1, -1), side.view(1, 1, -1, 1)
         x, y = torch.where(diagonal > 0, y, x), torch.where(diagonal > 0, x, y)

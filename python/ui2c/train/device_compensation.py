@@ -4,6 +4,7 @@ The same integers as `ui2c.compensation.compensate`, but the samples of a batch 
 different steps, and nothing waits for the host: what differs by step is looked up per sample.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -47,7 +48,9 @@ class Prediction(torch.autograd.Function):
         ctx.save_for_backward(steps, vectors)
         coefficients = taps(torch.int32, references.device)
         planes = (
-            functions["interpolate"](plane, coefficients, steps, vectors, chroma=k > 0).flatten(0, 1)
+            functions["interpolate"](plane, coefficients, steps, vectors, chroma=k > 0).flatten(
+                0, 1
+            )
             for k, plane in enumerate(unpack(references, 8))
         )
         return join(pack(planes, 8), vectors.shape[1])
@@ -70,7 +73,8 @@ class Prediction(torch.autograd.Function):
 
 def join(frames: Tensor, count: int) -> Tensor:
     """Packed frames `[n · count, h, w, 96]` side by side: `[n, h, w, count · 96]`."""
-    return frames.unflatten(0, (-1, count)).permute(0, 2, 3, 1, 4).flatten(3)
+    result: Tensor = frames.unflatten(0, (-1, count)).permute(0, 2, 3, 1, 4).flatten(3)
+    return result
 
 
 def interpolate(
@@ -164,5 +168,8 @@ def cell_weights(size: int, steps: Tensor, *, chroma: bool) -> tuple[Tensor, Ten
     return low, high, t - 2 * step * index
 
 
-functions = {"interpolate": interpolate, "scatter": scatter}
+functions: dict[str, Callable[..., Tensor]] = {
+    "interpolate": interpolate,
+    "scatter": scatter,
+}
 """What `Prediction` runs: the functions above, or what a compiler made of them."""

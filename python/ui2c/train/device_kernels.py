@@ -17,8 +17,18 @@ from torch import Tensor
 from ui2c.network.blocks import DepthConvBlock, Pointwise
 from ui2c.network.codec import Codec
 
-EXACT = ("encoder_in", "prediction_in", "encoder_down", "decoder_up", "gate", "heads_out",
-         "prior.hyper_down_2", "prior.hyper_up_1", "prior.fusion_out", "prior.spatial_out")  # fmt: skip
+EXACT = (
+    "encoder_in",
+    "prediction_in",
+    "encoder_down",
+    "decoder_up",
+    "gate",
+    "heads_out",
+    "prior.hyper_down_2",
+    "prior.hyper_up_1",
+    "prior.fusion_out",
+    "prior.spatial_out",
+)
 """Layers that stay in float32: those that touch pixels and latents, where 8 bits would show."""
 
 COMPILED_SHAPES = 128
@@ -30,7 +40,7 @@ Function = Callable[..., Any]
 class Compiled:
     """A function through `torch.compile`, or as it is once that has failed."""
 
-    def __init__(self, function: Function, name: str, backend: str = "inductor") -> None:
+    def __init__(self, function: Function, name: str, backend: Any = "inductor") -> None:
         import torch._dynamo
 
         torch._dynamo.config.recompile_limit = COMPILED_SHAPES
@@ -106,8 +116,12 @@ def run_block(function: Function, block: Any, x: Tensor) -> Tensor:
     return function(x, *block.parameters())  # type: ignore[no-any-return]
 
 
-def block_kernels(backend: str = "inductor") -> dict[str, Function | None]:
-    """The ways to compute a block, by name; None is the module's own."""
+def block_kernels(device: torch.device, backend: str | None = None) -> dict[str, Function | None]:
+    """The ways to compute a block, by name; None is the module's own.
+
+    Only for CUDA is there anything to gain by compiling: elsewhere the functions stay as they are.
+    """
+    backend = backend or ("inductor" if device.type == "cuda" else "eager")
     kernels: dict[str, Function | None] = {"plain": None}
     for name, depthwise in (("shifted", shifted_depthwise), ("library", library_depthwise)):
         function = Compiled(partial(block_function, depthwise), f"block ({name})", backend)
@@ -127,9 +141,10 @@ def choose(codec: Codec, shape: tuple[int, ...], wanted: str, precision: "Precis
 
     `shape` is `[n, h, w, channels]`, as in the trunk. Prints what it measured.
     """
-    kernels = block_kernels()
+    kernels = block_kernels(next(codec.parameters()).device)
     if wanted == "auto":
         block = codec.extractor_1[0]
+        assert isinstance(block, DepthConvBlock)
         seconds = {}
         for name, kernel in kernels.items():
             block.kernel = kernel
@@ -178,7 +193,5 @@ class Precision:
 
     @contextlib.contextmanager
     def context(self, device: torch.device) -> Iterator[None]:
-        with torch.autocast(
-            device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16
-        ):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
             yield

@@ -7,6 +7,7 @@ quadratic model weighed against the bits of the vectors. Nothing waits for the h
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -86,7 +87,7 @@ def search(luma: Tensor, lagrangians: Tensor) -> tuple[Tensor, Tensor]:
 
 def block_search(luma: Tensor, lagrangians: Tensor) -> Tensor:
     """Vectors in luma samples, `[n · frames, 2, height / 16, width / 16]`."""
-    n, frames, height, width = luma.shape
+    frames = luma.shape[1]
     small = functional.avg_pool2d(luma, COARSE)
     reference = functional.pad(small[:, :1], (REACH,) * 4, mode="replicate")
     current = small[:, 1:]
@@ -98,9 +99,7 @@ def block_search(luma: Tensor, lagrangians: Tensor) -> Tensor:
         line = reference[:, :, dy : dy + small.shape[2]].unfold(3, columns, 1)
         difference = (current[:, :, :, None] - line).abs().permute(0, 1, 3, 2, 4)
         costs.append(
-            functional.avg_pool2d(
-                difference.flatten(0, 1), 8, COARSE, 2, count_include_pad=False
-            )
+            functional.avg_pool2d(difference.flatten(0, 1), 8, COARSE, 2, count_include_pad=False)
         )
     cost = torch.cat(costs, dim=1)
     axis = torch.arange(-REACH, REACH + 1, device=luma.device, dtype=luma.dtype)
@@ -213,9 +212,12 @@ class Model:
         for _ in range(sweeps):
             pull = SMOOTHNESS * neighbourhood(field).median(2).values
             right_x, right_y = goal_x + pull[:, 0], goal_y + pull[:, 1]
-            field = torch.stack(
-                ((yy * right_x - self.xy * right_y), (xx * right_y - self.xy * right_x)), 1
-            ) * scale[:, None]
+            field = (
+                torch.stack(
+                    ((yy * right_x - self.xy * right_y), (xx * right_y - self.xy * right_x)), 1
+                )
+                * scale[:, None]
+            )
             # The linearisation holds near the present field only.
             field = self.field + (field - self.field).clamp(-1.5, 1.5)
         return field
@@ -224,9 +226,14 @@ class Model:
         """Fields in whole quarter samples, their bits weighed against the error they cause."""
         xx, yy, xy = self.xx / 16, self.yy / 16, self.xy / 16
         det = self.xx * self.yy - self.xy.square()
-        best = 4 * self.field + 4 * torch.stack(
-            (self.yy * self.x - self.xy * self.y, self.xx * self.y - self.xy * self.x), 1
-        ) / det.clamp(min=1e-6)[:, None]
+        best = (
+            4 * self.field
+            + 4
+            * torch.stack(
+                (self.yy * self.x - self.xy * self.y, self.xx * self.y - self.xy * self.x), 1
+            )
+            / det.clamp(min=1e-6)[:, None]
+        )
         best = 4 * self.field + (best - 4 * self.field).clamp(-6, 6)
         field = (4 * self.descend()).round().clamp(-2047, 2047)
         own = best.round().clamp(-2047, 2047)
@@ -308,5 +315,5 @@ def median_prediction(field: Tensor) -> Tensor:
     return torch.cat((first, median[:, :, 1:]), 2)
 
 
-functions = {"warp": warp, "moments": moments}
+functions: dict[str, Callable[..., Tensor]] = {"warp": warp, "moments": moments}
 """What the search runs for each picture: the functions above, or what a compiler made of them."""

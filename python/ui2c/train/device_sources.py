@@ -132,7 +132,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
         with av.open(str(path)) as container:
             frame = next(container.decode(video=0))
-            return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)  # type: ignore[no-any-return]
+            return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     import cv2
 
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)

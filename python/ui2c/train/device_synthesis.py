@@ -35,9 +35,7 @@ def synthesise(dice: Dice, tiles: Tiles, count: int, frames: int, size: int) -> 
     return grade(dice, luma, chroma)
 
 
-def render(
-    dice: Dice, tiles: Tiles, count: int, times: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
+def render(dice: Dice, tiles: Tiles, count: int, times: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Backgrounds with layers over them, seen at `times`."""
     camera = cameras(dice, count)
     view = View(dice, tiles, count, size)
@@ -67,9 +65,7 @@ def layer(
     depth = functional.grid_sample(
         masks(dice, n), (positions / reach).flatten(1, 2), "bilinear", "border", False
     ).view(positions.shape[:-1])
-    softness = torch.where(
-        dice.chance(0.8, n), dice.uniform(1.2, 2.5, n), dice.uniform(3, 12, n)
-    )
+    softness = torch.where(dice.chance(0.8, n), dice.uniform(1.2, 2.5, n), dice.uniform(3, 12, n))
     opacity = torch.where(dice.chance(0.9, n), 1.0, dice.uniform(0.25, 0.8, n))
     alpha = (depth * (radius / softness).view(column) + 0.5).clamp(0, 1) * opacity.view(column)
     luma, chroma = View(dice, tiles, n, size).look(positions)

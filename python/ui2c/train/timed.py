@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for, distortion_weight
@@ -32,12 +31,18 @@ class TimedTrainer:
     """A run, or the part of it that fits into one call."""
 
     def __init__(
-        self, config: TimedConfig, device: str, *, began: float, resume: Path | None = None
+        self,
+        config: TimedConfig,
+        device: str,
+        *,
+        began: float,
+        resume: Path | None = None,
+        sources: Sources | None = None,
     ) -> None:
         """`began`: reading of time.monotonic() from which this call's minutes count.
 
         `resume` is a folder of `portable` state. Without it the run goes on from the one in
-        `config.output`, or begins.
+        `config.output`, or begins. `sources` take the place of those in `config.data`.
         """
         self.config = config
         self.device = torch.device(device)
@@ -57,7 +62,9 @@ class TimedTrainer:
             progress = portable.load_state(folder, self.codec, self.optimizers)
             self.step = int(progress["step"])
             self.seconds_before = progress["seconds"]
-            print(f"goes on at step {self.step}, {self.seconds_before / 60:.2f} minutes", flush=True)
+            print(
+                f"goes on at step {self.step}, {self.seconds_before / 60:.2f} minutes", flush=True
+            )
         self.steps_before = self.step
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.precision = device_kernels.Precision(config.precision)
@@ -67,16 +74,14 @@ class TimedTrainer:
             for functions in (device_compensation.functions, device_motion.functions):
                 for name, function in functions.items():
                     functions[name] = device_kernels.Compiled(function, name)
-        sources = Sources.load(
+        sources = sources or Sources.load(
             config.data,
             self.device,
             synthetic_share=config.synthetic_share,
             limit=config.files,
         )
         seed = config.seed + 7919 * self.step
-        self.loader = DeviceLoader(
-            sources, self.codec.config, seed, row_power=config.row_power
-        )
+        self.loader = DeviceLoader(sources, self.codec.config, seed, row_power=config.row_power)
         weights = [distortion_weight(row) / distortion_weight(32) for row in range(64)]
         self.balance = torch.tensor(weights, device=self.device) ** -config.lambda_balance
         torch.manual_seed(config.seed + 104729 * self.step)
@@ -112,9 +117,7 @@ class TimedTrainer:
         for part in torch.arange(count).chunk(self.parts):
             of = slice(int(part[0]), int(part[-1]) + 1)
             piece = Batch(batch.frames[of], batch.steps[of], batch.vectors[of])
-            begins = Start(
-                start.rows[of], start.cycle[of], start.blank[of], start.reference[of]
-            )
+            begins = Start(start.rows[of], start.cycle[of], start.blank[of], start.reference[of])
             with self.precision.context(self.device):
                 result = run_clip(self.codec, piece, begins)
             rate = result.latent_bpp + result.hyper_bpp
@@ -124,10 +127,7 @@ class TimedTrainer:
                 Result(*(getattr(result, f).detach() for f in Result.__dataclass_fields__))
             )
         return Result(
-            *(
-                torch.cat([getattr(r, f) for r in results])
-                for f in Result.__dataclass_fields__
-            )
+            *(torch.cat([getattr(r, f) for r in results]) for f in Result.__dataclass_fields__)
         )
 
     def train_step(self) -> Result:

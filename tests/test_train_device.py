@@ -1,6 +1,7 @@
 """Training on a device: what is made and computed there, checked on the CPU at a tiny scale."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,15 @@ from ui2c.train.timed import TimedTrainer
 from ui2c.train.timed_config import Stage, TimedConfig, load_config
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These tensors are too small to share out."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def random_fields(seed: int, count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:

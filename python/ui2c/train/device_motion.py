@@ -240,27 +240,35 @@ class Model:
         rows = torch.arange(field.shape[2], device=field.device)[:, None]
         columns = torch.arange(field.shape[3], device=field.device)
         for sweep in range(2 * sweeps):
-            predicted = median_prediction(field)
-            around = neighbourhood(field)
-            mixed = torch.stack((field[:, 0], predicted[:, 1]), 1)
-            crossed = torch.stack((predicted[:, 0], field[:, 1]), 1)
-            candidates = torch.stack((field, own, predicted, mixed, crossed), 2)
-            candidates = torch.cat((candidates, around[:, :, 1::2]), 2)
-            off = candidates - best[:, :, None]
-            cost = (
-                xx[:, None] * off[:, 0].square()
-                + yy[:, None] * off[:, 1].square()
-                + 2 * xy[:, None] * off[:, 0] * off[:, 1]
-            )
-            cost = cost + component_bits(candidates - predicted[:, :, None]).sum(1)
-            # What the cell's own choice costs the cells that are predicted from it.
-            cost = cost + 0.5 * component_bits(candidates - around[:, :, 5:6]).sum(1)
-            cost = cost + 0.5 * component_bits(candidates - around[:, :, 7:8]).sum(1)
-            winner = cost.argmin(1)[:, None, None].expand(-1, 2, -1, -1, -1)
-            chosen = candidates.gather(2, winner)[:, :, 0]
             turn = (rows + columns + sweep) % 2 == 0
-            field = torch.where(turn, chosen, field)
+            field = functions["improve"](field, best, own, xx, xy, yy, turn)
         return field
+
+
+def improve(
+    field: Tensor, best: Tensor, own: Tensor, xx: Tensor, xy: Tensor, yy: Tensor, turn: Tensor
+) -> Tensor:
+    """Fields in quarters in which every cell whose `turn` it is took its best candidate.
+
+    `best` is where the error is least, `own` the same in whole quarters; `xx`, `xy`, `yy` are the
+    bits that a squared quarter off it costs.
+    """
+    predicted = median_prediction(field)
+    around = neighbourhood(field)
+    mixed = torch.stack((field[:, 0], predicted[:, 1]), 1)
+    crossed = torch.stack((predicted[:, 0], field[:, 1]), 1)
+    candidates = torch.stack((field, own, predicted, mixed, crossed), 2)
+    candidates = torch.cat((candidates, around[:, :, 1::2]), 2)
+    off = candidates - best[:, :, None]
+    cost = xx[:, None] * off[:, 0].square() + yy[:, None] * off[:, 1].square()
+    cost = cost + 2 * xy[:, None] * off[:, 0] * off[:, 1]
+    cost = cost + component_bits(candidates - predicted[:, :, None]).sum(1)
+    # What the cell's own choice costs the cells that are predicted from it.
+    cost = cost + 0.5 * component_bits(candidates - around[:, :, 5:6]).sum(1)
+    cost = cost + 0.5 * component_bits(candidates - around[:, :, 7:8]).sum(1)
+    winner = cost.argmin(1)[:, None, None].expand(-1, 2, -1, -1, -1)
+    chosen = candidates.gather(2, winner)[:, :, 0]
+    return torch.where(turn, chosen, field)
 
 
 def merge(field: Tensor, confidence: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
@@ -315,5 +323,9 @@ def median_prediction(field: Tensor) -> Tensor:
     return torch.cat((first, median[:, :, 1:]), 2)
 
 
-functions: dict[str, Callable[..., Tensor]] = {"warp": warp, "moments": moments}
+functions: dict[str, Callable[..., Tensor]] = {
+    "warp": warp,
+    "moments": moments,
+    "improve": improve,
+}
 """What the search runs for each picture: the functions above, or what a compiler made of them."""

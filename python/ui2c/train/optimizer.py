@@ -71,7 +71,7 @@ def shared_orthogonalisation(
     rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
     # Dear matrices first, dealt out in turn: the shares come out about equal.
     order = sorted(range(len(updates)), key=lambda i: (-updates[i].numel(), i))
-    results = [torch.zeros_like(u) for u in updates]
+    results = [torch.zeros_like(u) for u in updates] if distributed else list(updates)
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in order[rank::world]:
         if kernel is not None:

@@ -1,8 +1,12 @@
 """Training on a device: what is made and computed there, checked on the CPU at a tiny scale."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,13 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
 from ui2c.network.packing import pack, unpack
 from ui2c.network.weights import load_model
-from ui2c.train import device_compensation, device_kernels, device_motion, portable
+from ui2c.train import (
+    device_check,
+    device_compensation,
+    device_kernels,
+    device_motion,
+    portable,
+)
 from ui2c.train.device_clips import DeviceLoader, Sources
 from ui2c.train.device_scenes import Dice, cameras
 from ui2c.train.device_sources import Reels, Tiles, load_reels, load_tiles, mirror
@@ -261,30 +271,38 @@ def test_tiles_cover_an_axis() -> None:
     assert [int(t[-1]) for t in mirror(400, 384, CPU)][-1] in (383, 399)
 
 
-def test_sources_are_read_from_files(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture, half black and half white, and a clip of four frames that grow brighter."""
     av = pytest.importorskip("av")
     from ui2c.train.contact_sheet import write_png
 
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "photos").mkdir()
+    (folder / "clips").mkdir()
     image = np.zeros((90, 120, 3), np.uint8)
     image[:, 60:] = 255
-    write_png(tmp_path / "half.png", image)
-    tiles = load_tiles(tmp_path, CPU, side=64)
-    assert tiles.luma.shape[1:] == (1, 64, 64) and tiles.chroma.shape[1:] == (2, 32, 32)
-    assert int(tiles.luma.min()) <= 16 and int(tiles.luma.max()) >= 235
-    assert (tiles.extent <= 1).all() and len(tiles.texture) == len(tiles.luma)
-    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
+    write_png(folder / "photos" / "half.png", image)
+    with av.open(str(folder / "clips" / "grey.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         for t in range(4):
             picture = np.full((48, 48), 20 * t + 30, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "yuv420p")))
         container.mux(stream.encode())
-    reels = load_reels(tmp_path, CPU, frames=3)
+    return folder
+
+
+def test_sources_are_read_from_files(folder: Path) -> None:
+    tiles = load_tiles(folder / "photos", CPU, side=64)
+    assert tiles.luma.shape[1:] == (1, 64, 64) and tiles.chroma.shape[1:] == (2, 32, 32)
+    assert int(tiles.luma.min()) <= 16 and int(tiles.luma.max()) >= 235
+    assert (tiles.extent <= 1).all() and len(tiles.texture) == len(tiles.luma)
+    reels = load_reels(folder / "clips", CPU, frames=3)
     assert [int(x) for x in (reels.frames, reels.height, reels.width)] == [3, 32, 48]
     assert reels.data.view(3, -1).float().mean(1).tolist() == [30, 50, 70]
-    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no files"):
-        load_reels(tmp_path / "empty", CPU)
+        load_reels(folder / "photos", CPU)
 
 
 # --- training ------------------------------------------------------------------------------
@@ -297,7 +315,9 @@ def test_kernels_compute_the_block(name: str, inputs: int) -> None:
     block = DepthConvBlock(inputs, 32)
     x = torch.randn(2, 5, 6, inputs, requires_grad=True)
     results = []
-    for kernel in (None, device_kernels.block_kernels(CPU)[name]):
+    depthwise = getattr(device_kernels, f"{name}_depthwise")
+    function = partial(device_kernels.block_function, depthwise)
+    for kernel in (None, partial(device_kernels.run_block, function)):
         block.kernel = kernel
         block.zero_grad()
         x.grad = None
@@ -445,3 +465,65 @@ def test_timed_configurations_name_what_they_do_not_know(tmp_path: Path) -> None
         path.write_text(text)
         with pytest.raises(ValueError, match=match):
             load_config(path)
+
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*-gpu.toml")), ids=lambda p: p.stem)
+def test_recipes_can_be_read(path: Path) -> None:
+    config = load_config(path)
+    assert config_for(config.model).name == config.model and config.minutes > 0
+
+
+def recipe(folder: Path, output: Path) -> Path:
+    """A configuration of the smallest run on these sources."""
+    path = output / "run.toml"
+    path.write_text(
+        f'model = "nano"\ndata = "{folder}"\noutput = "{output / "run"}"\nminutes = 5\n'
+        'kernels = "plain"\nprecision = "float32"\n'
+        "[[stage]]\nshare = 1\nunits = 1\nbatch = 2\nsize = 64\n"
+    )
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_the_commands_of_the_notes_run(folder: Path, tmp_path: Path) -> None:
+    sent = tmp_path / "sent"
+    command = ["sh", "recipes/gpu.sh", "train", str(recipe(folder, tmp_path)), str(sent), "5"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--device", "cpu", "--steps", "1"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ends at step 1" in done.stdout
+    assert {path.name for path in sent.iterdir()} == {
+        "log.csv",
+        "nano.safetensors",
+        "state-momenta-00.safetensors",
+        "state-weights-00.safetensors",
+    }
+
+
+def test_the_check_says_what_it_finds(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(recipe(folder, tmp_path)), "--device", "cpu", "--batches", "2"]
+    assert device_check.main([*arguments, "--output", str(tmp_path / "check")]) == 0
+    printed = capsys.readouterr().out
+    for line in ("compensation: good", "motion search: good", "blocks: good", "Mpx/s"):
+        assert line in printed
+    assert not device_check.passed("sums", lambda: 1 + 1 == 3)
+    assert "NOT AS ON THE CPU" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_computes_the_same() -> None:
+    device = torch.device("cuda")
+    assert device_check.same_compensation(device) and device_check.same_motion(device)

@@ -92,8 +92,8 @@ def load_state(
                 }
                 if found:
                     optimizer.state[p] = {
-                        # Adam counts its steps on the CPU, unless it is a fused one.
-                        key: value if value.ndim == 0 else value.to(p.device, p.dtype)
+                        # Counts of steps too: a fused Adam keeps them beside its parameters.
+                        key: value.to(p.device, p.dtype)
                         for key, value in found.items()
                     }
     return progress

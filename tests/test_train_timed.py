@@ -69,6 +69,25 @@ def test_kernels_compute_the_block(name: str, inputs: int) -> None:
         assert torch.allclose(plain, fast, rtol=1e-4, atol=1e-4)
 
 
+def test_pixels_latents_and_qualities_stay_exact_under_autocast() -> None:
+    torch.manual_seed(1)
+    codec = Codec(config_for("nano"))
+    rows = torch.tensor([[3, 40], [50, 63]])
+    y, x = torch.randn(2, 4, 4, 16), torch.randn(2, 4, 4, 32)
+
+    def parts() -> list[torch.Tensor]:
+        gains = codec.gains(codec.decoder_gains, rows)
+        return [gains, codec.decoder_up(y), codec.heads_out[0](x), codec.gate(x)]
+
+    plain = parts()
+    device_kernels.keep_exact(codec)
+    with device_kernels.Precision("bf16").context(CPU):
+        reduced = parts()
+        assert codec.feature_adaptor(x).dtype == torch.bfloat16
+    for a, b in zip(plain, reduced, strict=True):
+        assert b.dtype == torch.float32 and torch.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_what_does_not_compile_is_computed_plainly(capsys: pytest.CaptureFixture[str]) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no such compiler")

@@ -14,12 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ui2c.network.blocks import DepthConvBlock, Pointwise
+from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise
 from ui2c.network.codec import Codec
 
 EXACT = (
     "encoder_in",
-    "prediction_in",
     "encoder_down",
     "decoder_up",
     "gate",
@@ -70,11 +69,19 @@ def exact(layer: Any, x: Tensor) -> Tensor:
         return F.linear(x.float(), layer.weight, layer.bias)
 
 
+def exact_rows(bank: Bank, rows: Tensor) -> Tensor:
+    """A bank's vectors in float32, also under autocast."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return bank.interpolation[rows] @ bank.values
+
+
 def keep_exact(codec: Codec) -> None:
-    """Has the layers named in EXACT computed in float32."""
+    """Has the layers named in EXACT computed in float32, and whatever depends on the quality."""
     for name, layer in codec.named_modules():
         if isinstance(layer, Pointwise) and name.startswith(EXACT):
             layer.kernel = exact
+        elif isinstance(layer, Bank):
+            layer.forward = partial(exact_rows, layer)  # type: ignore[method-assign]
 
 
 def activate(x: Tensor) -> Tensor:

@@ -68,6 +68,8 @@ class TimedTrainer:
         self.steps_before = self.step
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.precision = device_kernels.Precision(config.precision)
+        # Shapes are the same in every step of a stage.
+        torch.backends.cudnn.benchmark = True
         if config.precision == "bf16":
             device_kernels.keep_exact(self.codec)
         if config.compile and self.device.type == "cuda":

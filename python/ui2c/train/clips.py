@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -39,6 +38,8 @@ def decode(path: Path, *, scale: float = SCALE) -> Video:
 
     Raises ValueError if it is HDR or deeper than 8 bits, and what PyAV raises for broken files.
     """
+    import av
+
     planes: tuple[list[NDArray[np.uint8]], ...] = ([], [], [])
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -158,6 +159,8 @@ def draw_clip(
 
 
 def _validation_crops(path: Path, size: int, frames: int, count: int) -> list[Planes]:
+    import av
+
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         shorter = min(stream.width, stream.height)

@@ -17,6 +17,7 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import distortion_weight
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
+from ui2c.train import device_compensation
 
 FACTORS = (8, 4, 4)
 """By how much Y, U and V are unshuffled in a packed frame."""
@@ -28,12 +29,13 @@ class Batch:
 
     `frames` is packed, `[n, 1 + units · frames_per_unit, h/8, w/8, 96]`; the first is the reserve
     from which the first reference is made. `steps` `[n, units]` and `vectors`
-    `[n, units, frames_per_unit, rows, columns, 2]` are the fields found on the source.
+    `[n, units, frames_per_unit, rows, columns, 2]` are the fields found on the source: arrays, or
+    tensors on the device of `frames` where the prediction is to be made there.
     """
 
     frames: Tensor
-    steps: NDArray[np.uint8]
-    vectors: NDArray[np.int16]
+    steps: NDArray[np.uint8] | Tensor
+    vectors: NDArray[np.int16] | Tensor
 
 
 @dataclass
@@ -127,6 +129,15 @@ def field_of(
     return step, np.ascontiguousarray(vectors[:, :rows, :columns])
 
 
+def predict(
+    references: Tensor, steps: NDArray[np.uint8] | Tensor, vectors: NDArray[np.int16] | Tensor
+) -> Tensor:
+    """The predictions of `Prediction`, by the native core or, from tensors, on their device."""
+    if isinstance(steps, Tensor) and isinstance(vectors, Tensor):
+        return device_compensation.predict(references, steps, vectors)
+    return Prediction.apply(references, steps, vectors)  # type: ignore[no-any-return]
+
+
 def plane_errors(difference: Tensor) -> Tensor:
     """Mean squared errors of Y, U and V of packed frames: `[n, h, w, f · 96]` to `[n, f, 3]`."""
     squares = difference.square().unflatten(-1, (-1, 96)).mean((1, 2))
@@ -177,7 +188,7 @@ def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) 
         rows = (start.rows[:, None] + offsets[cycle]).clamp(max=63)
         prediction = None
         if config.motion:
-            prediction = Prediction.apply(reference, batch.steps[:, unit], batch.vectors[:, unit])
+            prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
             prediction = prediction * (~blank)[:, None, None, None]
         residual = source if prediction is None else source - prediction
 

@@ -227,9 +227,15 @@ def mean(window: list[Result], field: str) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `ui2c train`."""
+    given = sys.argv[1:] if argv is None else argv
+    if any(argument.split("=")[0] == "--minutes" for argument in given):
+        from ui2c.train import timed
+
+        return timed.main(given)
     parser = argparse.ArgumentParser(prog="ui2c train", description=__doc__)
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", help="train by the clock, with batches made on the device")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
     arguments = parser.parse_args(argv)
     keep_freed_memory()

@@ -49,16 +49,18 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            updates = []
+            grads = [p.grad for p in params if p.grad is not None]
+            velocities = []
             for p in params:
                 state = self.state[p]
                 if not state:
                     state["momentum"] = torch.zeros_like(p)
-                velocity = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                updates.append(p.grad.lerp(velocity, group["momentum"]))
-            factors = shared_orthogonalisation(updates, self.kernel)
-            for p, update in zip(params, factors, strict=True):
-                p.add_(update, alpha=-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
+                velocities.append(state["momentum"])
+            torch._foreach_lerp_(velocities, grads, 1 - group["momentum"])
+            updates = list(torch._foreach_lerp(grads, velocities, group["momentum"]))
+            results = shared_orthogonalisation(updates, self.kernel)
+            rates = [-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5 for p in params]
+            torch._foreach_add_(params, torch._foreach_mul(results, rates))
 
 
 def shared_orthogonalisation(
@@ -69,7 +71,7 @@ def shared_orthogonalisation(
     rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
     # Dear matrices first, dealt out in turn: the shares come out about equal.
     order = sorted(range(len(updates)), key=lambda i: (-updates[i].numel(), i))
-    results = [torch.zeros_like(u) for u in updates]
+    results = [torch.zeros_like(u) for u in updates] if distributed else list(updates)
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in order[rank::world]:
         if kernel is not None:

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -52,6 +51,8 @@ def rgb_to_yuv709(rgb: NDArray[np.uint8]) -> Tensor:
 
 def load_photograph(path: Path) -> Photograph:
     """Decodes an image file and builds its pyramid. Raises what PyAV raises for a broken file."""
+    import av
+
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
         height, width = frame.height, frame.width

@@ -19,7 +19,8 @@ def add_parser(commands: Commands) -> None:
         "evaluate",
         help="code, measure and compare: sequences × codecs × rate points",
         description="Does what CONFIG asks for, a file that ends in .toml or the name of a shipped "
-        "experiment (--list). Results are kept: only what is missing or has changed is done.",
+        "experiment (--list). Results are kept: only what is missing or has changed is done. Ends "
+        "with report.html and report.md beside the results.",
     )
     parser.add_argument("config", metavar="CONFIG", nargs="?")
     parser.add_argument("--list", action="store_true", help="name the shipped experiments")
@@ -47,6 +48,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.config import load_config, select, shipped_experiments
+    from ui2c.evaluate.published import load_published
+    from ui2c.evaluate.report import Report, write_report
+    from ui2c.evaluate.results import load_results
     from ui2c.evaluate.runner import cluster_executor, evaluate, process_executor
 
     if arguments.list:
@@ -77,6 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         executor.shutdown(cancel_futures=True)
+    paths = [results / job.path for job in config.jobs()]
+    points = load_results([str(path) for path in paths if path in outcome.files])
+    anchor = config.anchor or config.codecs[0].common.name
+    if anchor in {point.codec for point in points}:
+        report = Report(config.title, points, anchor, load_published(config.published))
+        write_report(report, page=results / "report.html", tables=results / "report.md")
     for title, message in outcome.failed.items():
         print(f"ui2c: error: {title}: {message}", file=sys.stderr)
     note(

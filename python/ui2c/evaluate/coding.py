@@ -1,7 +1,7 @@
 """Coding a raw clip in a process of its own, timed without loading and files.
 
-    python -m ui2c.evaluate.coding encode IN.yuv OUT.ui2c --size WxH --qp N --report FILE …
-    python -m ui2c.evaluate.coding decode IN.ui2c OUT.yuv --report FILE …
+python -m ui2c.evaluate.coding encode IN.yuv OUT.ui2c --size WxH --qp N --report FILE …
+python -m ui2c.evaluate.coding decode IN.ui2c OUT.yuv --report FILE …
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def encode(arguments: argparse.Namespace) -> dict[str, Any]:
     """Encodes; the report has the bits of every frame, a unit's divided evenly."""
     width, height = arguments.size
-    source = open_source(
-        arguments.input, width=width, height=height, bit_depth=arguments.bit_depth
-    )
+    source = open_source(arguments.input, width=width, height=height, bit_depth=arguments.bit_depth)
     encoder = Encoder(
         qp=arguments.qp,
         model=arguments.model,

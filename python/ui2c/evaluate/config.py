@@ -1,23 +1,23 @@
 """The file that says what is compared.
 
-    title = "…"
-    anchor = "x265-medium-ld"        # the name of a codec; what BD-rates are relative to
-    metrics = ["psnr", "ms-ssim", "rgb"]
-    frames = 96                      # of each sequence, unless it says its own
-    pictures = [48]                  # frames for the viewer
-    published = ["bd-rate-yuv"]      # published figures to stand beside
-    views = ["frames", "cut"]        # what the report shows besides curves and tables
+title = "…"
+anchor = "x265-medium-ld"        # the name of a codec; what BD-rates are relative to
+metrics = ["psnr", "ms-ssim", "rgb"]
+frames = 96                      # of each sequence, unless it says its own
+pictures = [48]                  # frames for the viewer
+published = ["bd-rate-yuv"]      # published figures to stand beside
+views = ["frames", "cut"]        # what the report shows besides curves and tables
 
-    [[sequences]]
-    name = "foreman"
-    class = "CIF"
-    file = "foreman_352x288.yuv"     # also: width, height, bit_depth, fps of raw files; skip, frames
-    # or parts = [{file = …, frames = …}, …], joined with a cut between
-    # or use = "hevc-b", a shipped set of sequences
+[[sequences]]
+name = "foreman"
+class = "CIF"
+file = "foreman_352x288.yuv"     # also: width, height, bit_depth, fps of raw files; skip, frames
+# or parts = [{file = …, frames = …}, …], joined with a cut between
+# or use = "hevc-b", a shipped set of sequences
 
-    [[codecs]]
-    use = "x265-medium-ld"           # a shipped codec; any of its keys can be given anew
-    # or name, kind, points and what that kind wants
+[[codecs]]
+use = "x265-medium-ld"           # a shipped codec; any of its keys can be given anew
+# or name, kind, points and what that kind wants
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ def select(config: Config, names: list[str]) -> Config:
     for name in names:
         if name not in {s.name for s in sequences} | {c.common.name for c in codecs}:
             raise ConfigError(f"{config.name} has no codec or sequence {name!r}")
-    return replace(
-        config, sequences=sequences or config.sequences, codecs=codecs or config.codecs
-    )
+    return replace(config, sequences=sequences or config.sequences, codecs=codecs or config.codecs)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -161,7 +159,9 @@ class _Sequences:
                 inner = path.parent / used
             if not inner.is_file():
                 raise ConfigError(f"{table.where}: no set of sequences {used!r}")
-            yield from self.read(Table(read_toml(inner), inner.name).items("sequences", dict), inner)
+            yield from self.read(
+                Table(read_toml(inner), inner.name).items("sequences", dict), inner
+            )
 
     def _sequence(self, table: Table) -> Sequence:
         name = check_name(table.get("name", str), table.where)

@@ -50,8 +50,8 @@ def weighted(y: float, u: float, v: float) -> float:
 
 def rgb_psnr(a: YUV420, b: YUV420) -> float:
     """PSNR over the three channels together, dB."""
-    first, second = (yuv420_to_rgb(frame, matrix=BT709).astype(np.int32) for frame in (a, b))
-    error = float(np.mean(np.square(first - second)))
+    first, second = (yuv420_to_rgb(frame, matrix=BT709).astype(np.int16) for frame in (a, b))
+    error = float(np.mean(np.square(first - second, dtype=np.int32)))
     return min(LOSSLESS, 10 * float(np.log10(255**2 / error))) if error else LOSSLESS
 
 
@@ -73,11 +73,11 @@ def _frame(original: YUV420, shown: YUV420, metrics: frozenset[str]) -> dict[str
     return row
 
 
-def _pairs(
-    source: Iterable[YUV420], decoded: Iterable[YUV420]
-) -> Iterator[tuple[YUV420, YUV420]]:
+def _pairs(source: Iterable[YUV420], decoded: Iterable[YUV420]) -> Iterator[tuple[YUV420, YUV420]]:
     for index, (original, shown) in enumerate(zip_longest(source, decoded)):
         if original is None or shown is None:
             side = "fewer" if shown is None else "more"
-            raise CodecError(f"decoding gives {side} frames than the source has: one ends after {index}")
+            raise CodecError(
+                f"decoding gives {side} frames than the source has: one ends after {index}"
+            )
         yield original, shown

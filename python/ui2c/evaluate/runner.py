@@ -35,6 +35,11 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     """Error messages by the titles of jobs."""
 
+    @property
+    def files(self) -> frozenset[Path]:
+        """Of all results that are there now."""
+        return frozenset((*self.done, *self.kept))
+
 
 def process_executor(cores: int) -> Executor:
     """Fresh processes on this machine; forking one that runs PyTorch would not be safe."""
@@ -185,9 +190,7 @@ class _Report:
             f"{self._left(queue, running)}"
         )
 
-    def failed(
-        self, job: Job, message: str, queue: list[Job], running: dict[Any, Job]
-    ) -> None:
+    def failed(self, job: Job, message: str, queue: list[Job], running: dict[Any, Job]) -> None:
         self.line(f"{self._head(job)} FAILED: {message}{self._left(queue, running)}")
 
     def _head(self, job: Job) -> str:

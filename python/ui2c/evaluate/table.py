@@ -30,7 +30,7 @@ class Table:
 
     def items(self, key: str, kind: type[T], default: Any = REQUIRED) -> list[T]:
         """The value of a key, which must be a list of that type."""
-        values: list[object] = self.get(key, list, default)
+        values: Any = self.get(key, list, default)
         if values is default:
             return default  # type: ignore[no-any-return]
         return [self._check(f"{key}[{i}]", value, kind) for i, value in enumerate(values)]
@@ -50,9 +50,7 @@ class Table:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(
-                f"{self.where}: {key} must be {_name(kind)}, not {_kind(value)}"
-            )
+            raise ConfigError(f"{self.where}: {key} must be {_name(kind)}, not {_kind(value)}")
         return value
 
 

@@ -85,7 +85,8 @@ class Coded:
 class Codec(Protocol):
     """A codec with its options; objects travel to other processes."""
 
-    common: Common
+    @property
+    def common(self) -> Common: ...
 
     def definition(self) -> dict[str, Any]:
         """What decides about the result besides clip and point; may look at files."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.published import load_published
     from ui2c.evaluate.report import Report, write_report
     from ui2c.evaluate.results import load_results
-    from ui2c.evaluate.runner import cluster_executor, evaluate, process_executor
+    from ui2c.evaluate.runner import cluster, evaluate, processes
 
     if arguments.list:
         print("\n".join(shipped_experiments()))
@@ -64,23 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.only:
         config = select(config, arguments.only)
     results = arguments.results or Path("results") / config.name
-    if arguments.cluster:
-        executor, cores = cluster_executor(arguments.cluster)
-        cores = arguments.cores or cores
-    else:
-        cores = arguments.cores or os.cpu_count() or 1
-        executor = process_executor(cores)
-    try:
-        outcome = evaluate(
-            config,
-            results,
-            executor,
-            cores,
-            again=arguments.again,
-            log=None if arguments.quiet else sys.stderr,
-        )
-    finally:
-        executor.shutdown(cancel_futures=True)
+    with ExitStack() as stack:
+        executor: Executor
+        if arguments.cluster:
+            executor, cores = stack.enter_context(cluster(arguments.cluster))
+            cores = arguments.cores or cores
+        else:
+            cores = arguments.cores or os.cpu_count() or 1
+            executor = stack.enter_context(processes(cores))
+        log = None if arguments.quiet else sys.stderr
+        outcome = evaluate(config, results, executor, cores, again=arguments.again, log=log)
     paths = [results / job.path for job in config.jobs()]
     points = load_results([str(path) for path in paths if path in outcome.files])
     anchor = config.anchor or config.codecs[0].common.name

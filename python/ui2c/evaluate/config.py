@@ -6,7 +6,6 @@ metrics = ["psnr", "ms-ssim", "rgb"]
 frames = 96                      # of each sequence, unless it says its own
 pictures = [48]                  # frames for the viewer
 published = ["bd-rate-yuv"]      # published figures to stand beside
-views = ["frames", "cut"]        # what the report shows besides curves and tables
 
 [[sequences]]
 name = "foreman"
@@ -38,8 +37,6 @@ from ui2c.evaluate.measure import METRICS
 from ui2c.evaluate.sequence import Part, Sequence
 from ui2c.evaluate.table import Table
 
-VIEWS = ("frames", "cut")
-
 
 @dataclass(frozen=True)
 class Config:
@@ -53,7 +50,6 @@ class Config:
     pictures: tuple[int, ...]
     anchor: str | None
     published: tuple[str, ...]
-    views: tuple[str, ...]
     ffmpeg: str
 
     def jobs(self) -> list[Job]:
@@ -72,7 +68,8 @@ def experiments_folder() -> Path:
 
 
 def shipped_experiments() -> list[str]:
-    return sorted(path.stem for path in experiments_folder().glob("*.toml"))
+    others = {"codecs", "published"}
+    return sorted(p.stem for p in experiments_folder().glob("*.toml") if p.stem not in others)
 
 
 def load_config(
@@ -116,7 +113,6 @@ def load_config(
         pictures=tuple(table.items("pictures", int, [])),
         anchor=anchor,
         published=tuple(table.items("published", str, [])),
-        views=tuple(_some_of(table, "views", VIEWS, ["frames"])),
         ffmpeg=table.get("ffmpeg", str, "ffmpeg"),
     )
     table.done()

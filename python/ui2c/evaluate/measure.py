@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from itertools import zip_longest
 
 import numpy as np
@@ -33,7 +34,8 @@ def measure(
     frames differ.
     """
     rows: list[dict[str, float]] = []
-    with coding_threads(1):
+    # MS-SSIM alone uses PyTorch, which takes its time to load.
+    with coding_threads(1) if "ms-ssim" in metrics else nullcontext():
         for original, shown in _pairs(source, decoded):
             rows.append(_frame(original, shown, metrics))
             if len(rows) - 1 in pictures:

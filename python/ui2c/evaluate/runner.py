@@ -6,8 +6,9 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -41,20 +42,26 @@ class Outcome:
         return frozenset((*self.done, *self.kept))
 
 
-def process_executor(cores: int) -> Executor:
+@contextmanager
+def processes(cores: int) -> Iterator[Executor]:
     """Fresh processes on this machine; forking one that runs PyTorch would not be safe."""
-    return ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn"))
+    executor = ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
-def cluster_executor(address: str) -> tuple[Executor, int]:
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     """Dask's executor at an address, and the cores it has. The files must be seen there too."""
     try:
         from distributed import Client
     except ImportError as error:
         raise ImportError("--cluster needs Dask: pip install 'ui2c[cluster]'") from error
-    client = Client(address)
-    # Dask would take equal calls for one; a job that is asked for again is to be done again.
-    return client.get_executor(pure=False), sum(client.nthreads().values())
+    with Client(address) as client:
+        # Dask would take equal calls for one; a job that is asked for again is to be done again.
+        yield client.get_executor(pure=False), sum(client.nthreads().values())
 
 
 def evaluate(

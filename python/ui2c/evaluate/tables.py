@@ -11,6 +11,10 @@ from ui2c.evaluate.published import Published
 from ui2c.evaluate.report import Report
 from ui2c.evaluate.results import Point
 
+EXTRAS = {"motion_share": "motion", "real_over_estimate": "real / estimate"}
+"""What ui2c tells of itself: the share of the motion field in the file, and the entropy coder's
+output over the networks' own estimate."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -89,6 +93,8 @@ def point_rows(points: Sequence[Point]) -> Rows:
     """Every point with all its numbers."""
     head = ["sequence", "codec", "point", "bpp", "kbit/s", "PSNR Y", "U", "V", "6:1:1", "RGB"]
     head += ["MS-SSIM", "VMAF", "enc fps", "dec fps", "enc MiB", "dec MiB"]
+    shown = {key for point in points for key in point.raw.get("extra", {})}
+    head += [name for key, name in EXTRAS.items() if key in shown]
     rows = []
     for point in points:
         row = [point.sequence, point.label, f"{point.point:g}"]
@@ -103,6 +109,8 @@ def point_rows(points: Sequence[Point]) -> Rows:
         for effort in efforts:
             peak = effort.get("peak_bytes")
             row.append(_number(peak / 2**20 if peak else None, 0))
+        extra = point.raw.get("extra", {})
+        row += [_number(extra.get(key), 4) for key in EXTRAS if key in shown]
         rows.append(row)
     return Rows(head, rows, left=2)
 

@@ -62,7 +62,7 @@ def test_select(tmp_path: Path) -> None:
         (CODEC, "test.toml: sequences is missing"),
         (SEQUENCE, "test.toml: codecs is missing"),
         ("colour = 1\n" + SEQUENCE + CODEC, "unknown key colour"),
-        ("metrics = ['pnsr']\n" + SEQUENCE + CODEC, "metrics knows psnr.*not 'pnsr'"),
+        ("metrics = ['pnsr']\n" + SEQUENCE + CODEC, "metrics must be of psnr.*not 'pnsr'"),
         ("anchor = 'x'\n" + SEQUENCE + CODEC, "anchor must be one of c, not 'x'"),
         ("frames = 0\n" + SEQUENCE + CODEC, "frames must be 1 or more, not 0"),
         (SEQUENCE + SEQUENCE + CODEC, "two are called a"),

@@ -262,6 +262,10 @@ def test_resuming_does_only_what_is_missing_or_has_changed(tmp_path: Path) -> No
     assert len(evaluate_here(changed, results).done) == 2
     assert len(evaluate_here(changed, results).kept) == 2
     assert len(evaluate_here(changed, results, again=True).done) == 2
+    fewer = replace(changed, metrics=frozenset({"psnr"}))
+    assert len(evaluate_here(fewer, results).kept) == 2
+    more = replace(changed, metrics=frozenset({"psnr", "vmaf"}))
+    assert len(evaluate_here(more, results).done) == 2
 
 
 def test_a_failing_job_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:

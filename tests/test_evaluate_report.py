@@ -246,6 +246,15 @@ def test_markdown_has_every_table(results: Path) -> None:
     assert len({block for _, block in widths}) == len(widths)
 
 
+def test_measured_figures_stand_below_published_ones() -> None:
+    rows = [*points("anchor", "s", "HEVC_C", 1.0), *points("test", "s", "HEVC_C", 0.5)]
+    text = markdown(Report("T", rows, "anchor", load_published(["table-4", "speed"])))
+    assert (
+        "| measured here: TEST against ANCHOR, PSNR 6:1:1, dB | -50.0 |  |  |  |\n" in text + "\n"
+    )
+    assert text.count("measured here") == 1
+
+
 def test_points_near_one_rate_and_recovery(results: Path) -> None:
     found = load_results([str(results)])
     chosen = at_equal_rate(found, ("first", "second"))

@@ -33,6 +33,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--frames", type=integer(1), metavar="N", help="only the first N of each")
     parser.add_argument("--points", type=integer(1), metavar="N", help="only N rates of each codec")
     parser.add_argument(
+        "--metrics",
+        type=lambda text: text.split(","),
+        metavar="M,…",
+        help="instead of those of CONFIG: psnr, ms-ssim, rgb, vmaf",
+    )
+    parser.add_argument(
         "--only", action="append", metavar="NAME", help="only this codec or sequence; repeatable"
     )
     group = parser.add_argument_group("machine")
@@ -61,7 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         raise UsageError("evaluate wants a CONFIG, or --list")
     config = load_config(
-        arguments.config, data=arguments.data, frames=arguments.frames, points=arguments.points
+        arguments.config,
+        data=arguments.data,
+        frames=arguments.frames,
+        points=arguments.points,
+        metrics=arguments.metrics,
     )
     if arguments.only:
         config = select(config, arguments.only)

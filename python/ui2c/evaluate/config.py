@@ -78,12 +78,14 @@ def load_config(
     data: Path | None = None,
     frames: int | None = None,
     points: int | None = None,
+    metrics: list[str] | None = None,
 ) -> Config:
     """A shipped configuration by name, or a file.
 
     `data` is the folder of the sequences, by default that of the file (of a shipped one, the
     working directory). `frames` and `points` cut down what the file asks for: each sequence to its
-    first frames, each codec to so many points spread over its own. ConfigError names the mistake.
+    first frames, each codec to so many points spread over its own. `metrics` stand for the file's.
+    ConfigError names the mistake.
     """
     path = Path(name)
     if path.suffix != ".toml":
@@ -104,12 +106,13 @@ def load_config(
     anchor = table.get("anchor", str, None)
     if anchor is not None and anchor not in names:
         raise ConfigError(f"{path.name}: anchor must be one of {', '.join(names)}, not {anchor!r}")
+    own = table.items("metrics", str, ["psnr", "ms-ssim", "rgb"])
     config = Config(
         name=check_name(path.stem, str(path)),
         title=table.get("title", str, path.stem),
         sequences=sequences,
         codecs=codecs,
-        metrics=frozenset(_some_of(table, "metrics", METRICS, ["psnr", "ms-ssim", "rgb"])),
+        metrics=frozenset(_known(f"{path.name}: metrics", own if metrics is None else metrics)),
         pictures=tuple(table.items("pictures", int, [])),
         anchor=anchor,
         published=tuple(table.items("published", str, [])),
@@ -225,12 +228,11 @@ def _rate(value: object, where: str) -> Fraction:
     return rate
 
 
-def _some_of(table: Table, key: str, known: tuple[str, ...], default: list[str]) -> list[str]:
-    values = table.items(key, str, default)
-    for value in values:
-        if value not in known:
-            raise ConfigError(f"{table.where}: {key} knows {', '.join(known)}, not {value!r}")
-    return values
+def _known(where: str, metrics: list[str]) -> list[str]:
+    for metric in metrics:
+        if metric not in METRICS:
+            raise ConfigError(f"{where} must be of {', '.join(METRICS)}, not {metric!r}")
+    return metrics
 
 
 def _unique(names: list[str], where: str) -> None:

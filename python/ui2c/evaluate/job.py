@@ -43,14 +43,13 @@ class Job:
         return f"{self.sequence.name} {self.codec.common.name} {number(self.point)}"
 
     def key(self) -> str:
-        """The same for jobs that would give the same result."""
+        """The same for jobs that code the same in the same way, whatever they measure."""
         definition = {
             "format": FORMAT,
             "sequence": self.sequence.definition(),
             "kind": self.codec.common.kind,
             "codec": self.codec.definition(),
             "point": self.point,
-            "metrics": sorted(self.metrics),
         }
         text = json.dumps(definition, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -101,6 +100,7 @@ def do(job: Job) -> Done:
             "threads": common.threads,
         },
         "point": job.point,
+        "metrics": sorted(job.metrics),
         "bits": coded.bits,
         "counted": coded.counted,
         "bpp": coded.bits / (clip.width * clip.height * clip.frames),

@@ -32,7 +32,8 @@ def comparison_text(comparison: Comparison, labels: dict[str, str]) -> str:
 def markdown(report: Report) -> str:
     """All tables of a report."""
     parts = [f"# {report.title}", tables.conditions(report)]
-    for comparison in report.comparisons():
+    comparisons = report.comparisons()
+    for comparison in comparisons:
         parts += [
             f"## {QUALITIES[comparison.quality]}",
             comparison_text(comparison, report.labels),
@@ -44,7 +45,7 @@ def markdown(report: Report) -> str:
         parts += [
             f"## Published: {found.title}",
             tables.published_source(found),
-            table(tables.published_rows(found)),
+            table(tables.published_rows(found, comparisons, report.labels)),
         ]
     parts += ["## Points", table(tables.point_rows(report.points)), "## Commands and versions"]
     parts.append("\n".join(f"- {line}" for line in tables.commands(report.points)))

@@ -43,7 +43,7 @@ def html(report: Report) -> str:
     if pictures:
         sections.append(_section("Pictures", VIEWER))
     if report.published:
-        body = "".join(_published(found) for found in report.published)
+        body = "".join(_published(found, comparisons, report.labels) for found in report.published)
         sections.append(_section("Published figures", body))
     body = _table(tables.point_rows(report.points))
     sections.append(_section("All points", f"<details><summary>show</summary>{body}</details>"))
@@ -159,10 +159,10 @@ def _frames(report: Report, styles: dict[str, int]) -> str:
     return remark + _grid(rows) + (_table(cuts) if cuts else "")
 
 
-def _published(found: Published) -> str:
+def _published(found: Published, comparisons: Sequence[Comparison], labels: dict[str, str]) -> str:
     return (
         f"<h3>{escape(found.title)}</h3><p>{escape(tables.published_source(found))}</p>"
-        + _table(tables.published_rows(found))
+        + _table(tables.published_rows(found, comparisons, labels))
     )
 
 

@@ -87,7 +87,7 @@ def evaluate(
             outcome.failed[job.title] = str(error)
             continue
         path = results / job.path
-        if not again and _is_done(path, key, job.pictures):
+        if not again and _is_done(path, key, job):
             outcome.kept.append(path)
         else:
             waiting.append((job, key))
@@ -124,13 +124,15 @@ def _fits(job: Job, running: dict[Future[Done], Job], cores: int) -> bool:
     return not running or used + job.codec.common.threads <= cores
 
 
-def _is_done(path: Path, key: str, pictures: tuple[int, ...]) -> bool:
-    """Whether the result of the job is there, with its pictures."""
+def _is_done(path: Path, key: str, job: Job) -> bool:
+    """Whether the result of the job is there, with all it is to measure and its pictures."""
     try:
         result = json.loads(path.read_text())
-        wanted = [frame for frame in pictures if frame < result["sequence"]["frames"]]
-        return result["key"] == key and all(
-            (path.with_suffix("") / f"{frame}.png").is_file() for frame in wanted
+        wanted = [frame for frame in job.pictures if frame < result["sequence"]["frames"]]
+        return (
+            result["key"] == key
+            and job.metrics <= set(result["metrics"])
+            and all((path.with_suffix("") / f"{frame}.png").is_file() for frame in wanted)
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False

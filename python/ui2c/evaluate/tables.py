@@ -9,7 +9,7 @@ from ui2c.evaluate import figures
 from ui2c.evaluate.compare import Comparison, names
 from ui2c.evaluate.published import Published
 from ui2c.evaluate.report import Report
-from ui2c.evaluate.results import Point
+from ui2c.evaluate.results import QUALITIES, Point
 
 EXTRAS = {"motion_share": "motion", "real_over_estimate": "real / estimate"}
 """What ui2c tells of itself: the share of the motion field in the file, and the entropy coder's
@@ -65,11 +65,33 @@ def details(comparison: Comparison, labels: dict[str, str]) -> Rows:
     return Rows(head, rows, left=3)
 
 
-def published_rows(found: Published) -> Rows:
+def published_rows(
+    found: Published, comparisons: Sequence[Comparison], labels: dict[str, str]
+) -> Rows:
+    """The published figures; below them, where the columns are classes, what was measured here.
+
+    That is the BD-rate of the class's mean curve, the convention of the published ones.
+    """
     rows = [
         [name, *("–" if value is None else f"{value:g}" for value in values)]
         for name, values in found.rows
     ]
+    for comparison in comparisons:
+        if not set(found.columns) & set(comparison.groups):
+            continue
+        for codec in comparison.codecs:
+            row = [
+                f"measured here: {labels[codec]} against "
+                f"{labels[comparison.anchor]}, "
+                f"{QUALITIES[comparison.quality]}"
+            ]
+            for column in found.columns:
+                known = column in comparison.groups or column == "mean"
+                mean = (
+                    comparison.mean(codec, None if column == "mean" else column) if known else None
+                )
+                row.append("" if mean is None or mean.curve is None else f"{mean.curve:.1f}")
+            rows.append(row)
     return Rows(["", *found.columns], rows)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_clip
+from standin import die_at_13
 from ui2c import YUV420
 from ui2c.cli import main
 from ui2c.evaluate.config import Config, load_config
 from ui2c.evaluate.job import do
 from ui2c.evaluate.png import read_png
 from ui2c.evaluate.process import run
-from ui2c.evaluate.runner import Outcome, cluster, evaluate
+from ui2c.evaluate.runner import Outcome, Processes, cluster, evaluate
 from ui2c.video import Description, open_sink
 
 STANDIN = Path(__file__).with_name("standin.py")
@@ -381,6 +382,14 @@ def test_processes_of_this_machine_from_the_command(
     assert "| waves | c | 30 |" in (results / "report.md").read_text()
     assert main([*arguments, "--points", "1", "--only", "waves", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_process_that_dies_does_not_end_the_rest(tmp_path: Path) -> None:
+    config = configure(tmp_path, codec("libx264", points="[13, 20, 30]"), PSNR_ONLY)
+    with Processes(1) as executor:
+        outcome = evaluate(config, tmp_path / "results", executor, 1, work=die_at_13)
+    assert sorted(path.name for path in outcome.done) == ["20.json", "30.json"]
+    assert "terminated abruptly" in outcome.failed["waves c 13"]
 
 
 def test_peak_memory_is_that_of_the_program_alone(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.published import load_published
     from ui2c.evaluate.report import Report, write_report
     from ui2c.evaluate.results import load_results
-    from ui2c.evaluate.runner import cluster, evaluate, processes
+    from ui2c.evaluate.runner import Processes, cluster, evaluate
 
     if arguments.list:
         print("\n".join(shipped_experiments()))
@@ -83,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
             cores = arguments.cores or cores
         else:
             cores = arguments.cores or os.cpu_count() or 1
-            executor = stack.enter_context(processes(cores))
+            executor = Processes(cores)
+            stack.callback(executor.shutdown, cancel_futures=True)
         log = None if arguments.quiet else sys.stderr
         outcome = evaluate(config, results, executor, cores, again=arguments.again, log=log)
     paths = [results / job.path for job in config.jobs()]

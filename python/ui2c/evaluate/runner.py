@@ -8,10 +8,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from ui2c.color import yuv420_to_rgb
 from ui2c.evaluate.config import Config
@@ -21,6 +22,8 @@ from ui2c.evaluate.measure import BT709
 from ui2c.evaluate.png import png
 from ui2c.evaluate.sequence import Sequence
 from ui2c.progress import clock
+
+T = TypeVar("T")
 
 SOURCE = "source"
 """The folder of the original pictures, beside those of the codecs."""
@@ -42,14 +45,29 @@ class Outcome:
         return frozenset((*self.done, *self.kept))
 
 
-@contextmanager
-def processes(cores: int) -> Iterator[Executor]:
-    """Fresh processes on this machine; forking one that runs PyTorch would not be safe."""
-    executor = ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
+class Processes(Executor):
+    """Fresh processes on this machine; forking one that runs PyTorch would not be safe.
+
+    A process that dies, for want of memory say, takes the jobs in flight with it, not the rest.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self._pool = self._fresh()
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> Future[T]:
+        try:
+            return self._pool.submit(work, *arguments, **options)
+        except BrokenProcessPool:
+            self._pool = self._fresh()
+            return self._pool.submit(work, *arguments, **options)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._cores, mp_context=context)
 
 
 @contextmanager

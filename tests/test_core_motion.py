@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
-from ui2c.compensation import compensate
+from ui2c.compensation import _COEFFICIENTS, _positions, compensate
 
 SPECIFICATION = Path(__file__).parent.parent / "docs" / "bitstream.md"
 SIZES = [(1, 1), (1, 9), (2, 3), (37, 21), (64, 64), (65, 129)]
@@ -76,6 +76,76 @@ def test_bad_arguments_are_value_errors(broken, message):
         _core.compensate(planes, step, vectors)
     with pytest.raises(ValueError, match=message):
         compensate(tuple(torch.from_numpy(p) for p in planes), step, torch.from_numpy(vectors))
+
+
+def float_prediction(plane, step, vectors, chroma):
+    """Compensation in float64 without rounding and clamping: PyTorch finds gradients through it."""
+    height, width = plane.shape
+    left, top, phase_x, phase_y = _positions(height, width, step, vectors.int(), chroma)
+    coefficients = torch.tensor(_COEFFICIENTS, dtype=torch.float64) / 128
+    total = torch.zeros(left.shape, dtype=torch.float64)
+    for r in range(4):
+        row = (top + r).clamp(0, height - 1).long() * width
+        for c in range(4):
+            index = (left + c).clamp(0, width - 1).long() + row
+            weight = coefficients[phase_x.long(), c] * coefficients[phase_y.long(), r]
+            total = total + plane.flatten()[index] * weight
+    return total
+
+
+@pytest.mark.parametrize("step", [16, 32, 64])
+def test_the_adjoint_gives_the_gradients_that_pytorch_finds(step):
+    rng = np.random.default_rng(step)
+    for height, width in [*SIZES, (2, 2)]:
+        for size in (0, 5, 100, 2047):
+            vectors = random_vectors(rng, 2, step, height, width, size)
+            shapes = [(height, width)] + 2 * [((height + 1) // 2, (width + 1) // 2)]
+            gradients = tuple(rng.standard_normal((2, *s)).astype(np.float32) for s in shapes)
+            native = _core.compensate_adjoint(gradients, step, vectors)
+            for k, shape in enumerate(shapes):
+                plane = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+                predicted = float_prediction(plane, step, torch.from_numpy(vectors), k > 0)
+                predicted.backward(torch.from_numpy(gradients[k]).double())
+                assert native[k].dtype == np.float32
+                # Absolute gradients of all samples may meet in one at the edge.
+                tolerance = 1e-6 * (1 + np.abs(gradients[k]).sum())
+                np.testing.assert_allclose(native[k], plane.grad, rtol=1e-5, atol=tolerance)
+
+
+def test_the_float_map_that_is_transposed_is_that_of_compensation():
+    rng = np.random.default_rng(2)
+    planes = random_planes(rng, 37, 21, 16)
+    planes = tuple(p // 2 + 16384 for p in planes)  # Nothing to clamp.
+    vectors = random_vectors(rng, 2, 16, 37, 21, 100)
+    native = _core.compensate(planes, 16, vectors, bit_depth=16)
+    for k, plane in enumerate(planes):
+        plane = torch.from_numpy(plane.astype(np.float64))
+        expected = float_prediction(plane, 16, torch.from_numpy(vectors), k > 0)
+        difference = np.stack([frame[k] for frame in native]) - expected.numpy()
+        assert np.abs(difference).max() <= 0.5
+
+
+def test_the_adjoint_without_a_field_sums_over_the_frames():
+    rng = np.random.default_rng(3)
+    shapes = [(3, 5, 7), (3, 3, 4), (3, 3, 4)]
+    gradients = tuple(rng.standard_normal(s).astype(np.float32) for s in shapes)
+    native = _core.compensate_adjoint(gradients, 0, np.zeros((3, 0, 0, 2), np.int16))
+    for sums, gradient in zip(native, gradients, strict=True):
+        np.testing.assert_allclose(sums, gradient.sum(0), rtol=1e-5, atol=1e-6)
+
+
+def test_the_adjoint_refuses_what_does_not_fit():
+    y, c = np.zeros((2, 5, 7), np.float32), np.zeros((2, 3, 4), np.float32)
+    vectors = np.zeros((2, 1, 1, 2), np.int16)
+    for arguments, message in [
+        (((y, c, c), 16, vectors[:1]), "gradients"),
+        (((y, c, c), 16, np.zeros((2, 1, 2, 2), np.int16)), "does not cover"),
+        (((y, c, c[:, :2]), 16, vectors), "gradients"),
+        (((y.astype(np.float64), c, c), 16, vectors), "float32"),
+        (((y[:, :0], c[:, :0], c[:, :0]), 16, vectors), "cannot be"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            _core.compensate_adjoint(*arguments)
 
 
 class FieldReader:

@@ -9,9 +9,10 @@ import torch
 from ui2c import _core
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
+from ui2c.network.packing import pack
 from ui2c.network.weights import load_model
 from ui2c.train.config import Stage, TrainConfig, load_config
-from ui2c.train.graph import Start, gaussian_bits, predict, run_clip
+from ui2c.train.graph import Prediction, Start, gaussian_bits, rgb_error, run_clip
 from ui2c.train.loader import SIDE, Loader, mirrored, mirrored_field
 from ui2c.train.loop import Trainer
 from ui2c.train.optimizer import orthogonalise
@@ -74,6 +75,49 @@ def test_a_run_saves_a_model_that_codes_and_goes_on(
     assert resumed.step == 4
 
 
+def test_a_resumed_run_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None:
+    stages = (Stage(steps=2, units=1, batch=2), Stage(steps=2, units=2, batch=1))
+    whole = Trainer(replace(config(shards, tmp_path / "whole"), stages=stages), "cpu")
+    whole.run()
+    broken = replace(config(shards, tmp_path / "broken"), stages=stages)
+    # Stops inside the first stage, at its end and inside the second.
+    for until in (1, 2, 3, 4):
+        trainer = Trainer(broken, "cpu")
+        trainer.run(until)
+    for a, b in zip(whole.average.parameters(), trainer.average.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(whole.codec.parameters(), trainer.codec.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_adam_alone_trains_too(shards: Path, tmp_path: Path) -> None:
+    run = replace(config(shards, tmp_path), muon_rate=0.0, rgb_weight=0.2)
+    trainer = Trainer(run, "cpu")
+    before = [p.detach().clone() for p in trainer.codec.parameters()]
+    trainer.run()
+    assert len(trainer.optimizers) == 1 and trainer.skipped == 0
+    after = list(trainer.codec.parameters())
+    assert sum(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) > len(after) / 2
+
+
+def test_rgb_error_is_that_of_the_pictures() -> None:
+    y = torch.randint(60, 180, (2, 16, 32), dtype=torch.uint8)
+    u, v = (torch.randint(108, 148, (2, 8, 16), dtype=torch.uint8) for _ in range(2))
+    other = tuple(plane + 2 for plane in (y, u, v))
+    difference = pack(other, 8) - pack((y, u, v), 8)
+    # Codes are scaled by 1/256; two steps of Y are 2 · 255/219 of each of R, G and B.
+    luma, chroma = 2 * 255 / 219 / 256, 2 * 255 / 224 / 256
+    expected = np.mean(
+        [
+            (luma + 1.5748 * chroma) ** 2,
+            (luma - (0.1873 + 0.4681) * chroma) ** 2,
+            (luma + 1.8556 * chroma) ** 2,
+        ]
+    )
+    assert rgb_error(difference).shape == (2, 1)
+    assert torch.allclose(rgb_error(difference), torch.tensor(expected).float(), rtol=1e-4)
+
+
 def test_a_run_starts_from_a_model_file(shards: Path, tmp_path: Path) -> None:
     Trainer(config(shards, tmp_path / "a"), "cpu").run()
     run = replace(config(shards, tmp_path / "b"), init=str(tmp_path / "a" / "nano.safetensors"))
@@ -120,11 +164,32 @@ def test_mirrored_fields_predict_mirrored_frames(shards: Path) -> None:
 def test_batches_are_predicted_as_in_the_codec(shards: Path) -> None:
     loader = Loader(shards, config_for("nano"), seed=1)
     batch, _ = loader.batch(2, 2)
-    packed = predict(batch.frames[:, 0], batch.steps[:, 0], batch.vectors[:, 0])
+    packed = Prediction.apply(batch.frames[:, 0], batch.steps[:, 0], batch.vectors[:, 0])
     assert packed.shape == (2, 16, 16, 192)
     error = (packed - batch.frames[:, 1:3].permute(0, 2, 3, 1, 4).flatten(3)).abs().mean()
     still = (batch.frames[:, :1] - batch.frames[:, 1:3]).abs().mean()
     assert error < still / 2
+
+
+def test_the_gradient_of_a_prediction_is_that_of_its_linear_map(shards: Path) -> None:
+    loader = Loader(shards, config_for("nano"), seed=1)
+    batch, _ = loader.batch(3, 1)
+    steps, vectors = batch.steps[:, 0], batch.vectors[:, 0]
+    steps[0] = 0
+    reference = batch.frames[:, 0].clone().requires_grad_()
+    packed = Prediction.apply(reference, steps, vectors)
+    towards = torch.randn_like(packed)
+    (packed * towards).sum().backward()
+    assert reference.grad is not None
+    still = towards[0].unflatten(-1, (2, 96)).sum(-2)
+    assert torch.allclose(reference.grad[0], still, atol=1e-5)
+    # Linear but for the rounding: a step along any direction changes the prediction as foreseen.
+    direction = (torch.rand_like(reference) * 40 - 20).round() / 256
+    moved = Prediction.apply((reference + direction).detach().clamp(-0.4, 0.4), steps, vectors)
+    real = (moved - Prediction.apply(reference.detach(), steps, vectors)) * towards
+    step = (reference + direction).detach().clamp(-0.4, 0.4) - reference.detach()
+    foreseen = (reference.grad * step).flatten(1).sum(1)
+    assert torch.allclose(real.flatten(1).sum(1), foreseen, rtol=0.02, atol=1.5)
 
 
 def test_gaussian_bits_are_those_of_the_distribution() -> None:

@@ -202,6 +202,18 @@ def compensate(
 ) -> list[Planes]:
     """The prediction of each frame; the planes' sizes are the reference's. Step 0: copies."""
 
+def compensate_adjoint(
+    gradients: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    step: int,
+    vectors: NDArray[np.int16],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Gradients of the reference's planes, given those of the predictions, for training.
+
+    `gradients` are float32 of Y `[frames, height, width]` and of U and V
+    `[frames, (height + 1) // 2, (width + 1) // 2]`; the result has the same shapes without
+    `frames`. The transpose of `compensate` as a linear map, without its rounding and clamping.
+    """
+
 def motion_bits(vectors: NDArray[np.int16]) -> float:
     """What the field costs in the stream, bits."""
 

@@ -25,6 +25,7 @@ class TrainConfig:
     output: Path
     stages: tuple[Stage, ...]
     muon_rate: float = 0.006
+    """Of the matrices; zero gives them to Adam too."""
     adam_rate: float = 1e-3
     warmup_steps: int = 100
     decay_share: float = 0.45
@@ -32,6 +33,8 @@ class TrainConfig:
     clip_norm: float = 1.0
     lambda_balance: float = 0.4
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
+    rgb_weight: float = 0.0
+    """Share of the distortion that is measured on BT.709 RGB instead of Y:U:V = 6:1:1."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ui2c import _core
+from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import Codec
 from ui2c.network.config import distortion_weight
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
+
+FACTORS = (8, 4, 4)
+"""By how much Y, U and V are unshuffled in a packed frame."""
 
 
 @dataclass
@@ -70,21 +74,57 @@ def round_through(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def predict(references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]) -> Tensor:
-    """Packed predictions of a unit's frames from 8-bit references, exactly as in the codec.
+class Prediction(torch.autograd.Function):
+    """Packed predictions of a unit's frames from the last decoded ones, exactly as in the codec.
 
-    `references` is one packed frame per sample; no gradient passes.
+    Forward is what the codec does: 8-bit codes, integer compensation. Backward takes rounding and
+    clamping for the identity, so that bits spent on a frame are credited with what they save in
+    all that follow.
     """
-    y, u, v = (plane.to(torch.uint8).cpu().numpy() for plane in unpack(references.detach(), 8))
-    predictions = []
-    for i, step in enumerate(steps):
-        step = int(step)
-        rows, columns = (-(-side // step) if step else 0 for side in y.shape[1:])
-        field = np.ascontiguousarray(vectors[i, :, :rows, :columns])
-        frames = _core.compensate((y[i], u[i], v[i]), step, field)
-        planes = (torch.from_numpy(np.stack(plane)) for plane in zip(*frames, strict=True))
-        predictions.append(pack(planes, 8).permute(1, 2, 0, 3).flatten(2))
-    return torch.stack(predictions).to(references.device)
+
+    @staticmethod
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]
+    ) -> Tensor:
+        """`references` is one packed frame per sample, `[n, h, w, 96]`."""
+        y, u, v = (plane.to(torch.uint8).cpu().numpy() for plane in unpack(references, 8))
+        ctx.fields = [field_of(int(s), f, y.shape[1:]) for s, f in zip(steps, vectors, strict=True)]
+        predictions = []
+        for i, (step, field) in enumerate(ctx.fields):
+            frames = _core.compensate((y[i], u[i], v[i]), step, field)
+            planes = (torch.from_numpy(np.stack(plane)) for plane in zip(*frames, strict=True))
+            predictions.append(pack(planes, 8).permute(1, 2, 0, 3).flatten(2))
+        return torch.stack(predictions).to(references.device)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        frames = gradient.unflatten(-1, (-1, 96)).permute(0, 3, 1, 2, 4).cpu()
+        results = []
+        for sample, (step, field) in zip(frames, ctx.fields, strict=True):
+            parts = sample.split((64, 16, 16), dim=-1)
+            y, u, v = (
+                shuffle(part, factor)[..., 0].numpy()
+                for part, factor in zip(parts, FACTORS, strict=True)
+            )
+            planes = _core.compensate_adjoint((y, u, v), step, field)
+            results.append(
+                torch.cat(
+                    [
+                        unshuffle(torch.from_numpy(plane)[None, ..., None], factor)
+                        for plane, factor in zip(planes, FACTORS, strict=True)
+                    ],
+                    dim=-1,
+                )
+            )
+        return torch.cat(results).to(gradient.device), None, None
+
+
+def field_of(
+    step: int, vectors: NDArray[np.int16], size: tuple[int, ...]
+) -> tuple[int, NDArray[np.int16]]:
+    """The cells of a field that its step uses, out of the room for the finest grid."""
+    rows, columns = (-(-side // step) if step else 0 for side in size)
+    return step, np.ascontiguousarray(vectors[:, :rows, :columns])
 
 
 def plane_errors(difference: Tensor) -> Tensor:
@@ -94,8 +134,26 @@ def plane_errors(difference: Tensor) -> Tensor:
     return torch.stack([part.mean(-1) for part in parts], dim=-1)
 
 
-def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
-    """Codes all units of the clips in order, carrying feature and last frame along."""
+def rgb_error(difference: Tensor) -> Tensor:
+    """Mean squared error in R, G and B of packed frames: `[n, h, w, f · 96]` to `[n, f]`.
+
+    BT.709 from limited-range codes; the conversion is linear, so it applies to the difference of
+    two pictures as it stands. Chroma is repeated for its four luma samples.
+    """
+    y, u, v = difference.unflatten(-1, (-1, 96)).split((64, 16, 16), dim=-1)
+    y = y.unflatten(-1, (4, 2, 4, 2)) * (255 / 219)
+    u, v = (x.unflatten(-1, (4, 1, 4, 1)) * (255 / 224) for x in (u, v))
+    red, green, blue = y + 1.5748 * v, y - 0.1873 * u - 0.4681 * v, y + 1.8556 * u
+    squares = red.square() + green.square() + blue.square()
+    mean: Tensor = squares.mean((1, 2, -4, -3, -2, -1)) / 3
+    return mean
+
+
+def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) -> Result:
+    """Codes all units of the clips in order, carrying feature and last frame along.
+
+    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V as 6:1:1.
+    """
     config = codec.config
     n, _, height, width, _ = batch.frames.shape
     pixels = height * width * 64 * config.frames_per_unit
@@ -119,7 +177,7 @@ def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
         rows = (start.rows[:, None] + offsets[cycle]).clamp(max=63)
         prediction = None
         if config.motion:
-            prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
+            prediction = Prediction.apply(reference, batch.steps[:, unit], batch.vectors[:, unit])
             prediction = prediction * (~blank)[:, None, None, None]
         residual = source if prediction is None else source - prediction
 
@@ -142,9 +200,12 @@ def run_clip(codec: Codec, batch: Batch, start: Start) -> Result:
         feature = codec.synthesise((rounded + mean) * step, context, rows)
         decoded = codec.render(feature, prediction, rows, blank)
         error = plane_errors(source - decoded)
+        distortion = (error * plane_weights).sum(-1)
+        if rgb_weight:
+            distortion = torch.lerp(distortion, rgb_error(source - decoded), rgb_weight)
         latent_bpp = latent_bpp + y_bits.sum((1, 2, 3)) / pixels
         hyper_bpp = hyper_bpp + z_bits.sum((1, 2, 3)) / pixels
-        weighted = weighted + (weights[rows] * (error * plane_weights).sum(-1)).mean(-1)
+        weighted = weighted + (weights[rows] * distortion).mean(-1)
         with torch.no_grad():
             real = gaussian_bits(rounded, scale).sum((1, 2, 3))
             real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))

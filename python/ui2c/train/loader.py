@@ -31,6 +31,7 @@ class Loader:
     def __init__(self, folder: Path, config: CodecConfig, seed: int) -> None:
         self.folder = folder
         self.config = config
+        self.seed = seed
         self.random = np.random.default_rng(seed)
         self.shards: dict[str, tuple[NDArray[Any], ...]] = {}
         self.refresh()
@@ -47,8 +48,13 @@ class Loader:
             if name not in self.shards and all(part.exists() for part in parts):
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
-    def batch(self, count: int, units: int) -> tuple[Batch, Start]:
-        """`count` clips of `units` units, with how each begins."""
+    def batch(self, count: int, units: int, step: int = 0, rank: int = 0) -> tuple[Batch, Start]:
+        """`count` clips of `units` units, with how each begins.
+
+        What is drawn depends on the seed, the training step and the process alone (and on the
+        shards present), so that a resumed run sees what an unbroken one would have seen.
+        """
+        self.random = np.random.default_rng([self.seed, step, rank])
         rows = self.random.integers(0, 64, count)
         clips = [self.clip(units, int(row)) for row in rows]
         y, u, v = (
@@ -70,7 +76,8 @@ class Loader:
         kind = torch.from_numpy(self.random.random(count))
         blank = kind < 0.5
         noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * (kind >= 0.75)
-        reference = frames[:, 0] + torch.randn_like(frames[:, 0]) * noise[:, None, None, None]
+        grain = self.random.standard_normal(frames[:, 0].shape, dtype=np.float32)
+        reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]
         reference = reference * (~blank)[:, None, None, None]
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
         return Start(rows, cycle * ~blank, blank, reference)

@@ -2,14 +2,16 @@
 
 import argparse
 import copy
-import csv
 import ctypes
+import gc
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -18,10 +20,13 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import config_for, distortion_weight
 from ui2c.network.weights import load_model, save_model
 from ui2c.train.config import TrainConfig, load_config
+from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
+from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
-from ui2c.train.validate import Validator
+from ui2c.train.shared_sum import sum_over_processes
+from ui2c.train.validate import start_validation
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
@@ -54,23 +59,22 @@ class Trainer:
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        if self.device.type == "cpu":
+            attach(self.codec, self.optimizers)
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0
         self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
-        self.loader = Loader(
-            config.shards, self.codec.config, config.seed + 7919 * self.step + self.rank
-        )
-        torch.manual_seed(config.seed + 104729 * self.step + self.rank)
-        self.validator = None
-        if config.validation and self.rank == 0:
-            self.validator = Validator(config.validation, self.codec.config, cache=config.output)
+        self.loader = Loader(config.shards, self.codec.config, config.seed)
+        if self.rank == 0:
+            self.records = RunLog(config.output)
+        self.validation: subprocess.Popen[bytes] | None = None
 
     def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
-        result = run_clip(self.codec, batch, start)
+        result = run_clip(self.codec, batch, start, self.config.rgb_weight)
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(
@@ -88,7 +92,7 @@ class Trainer:
             return
         grads = [p.grad for p in self.codec.parameters() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
+        sum_over_processes(flat)
         flat /= self.world
         for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             grad.copy_(part.view_as(grad))
@@ -96,7 +100,10 @@ class Trainer:
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
         stage = self.config.stage_at(self.step)
-        batch, start = self.loader.batch(stage.batch, stage.units)
+        batch, start = self.loader.batch(stage.batch, stage.units, self.step, self.rank)
+        # The noise that stands for rounding; like the batch, a matter of the step alone.
+        place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
+        torch.manual_seed(int(place.generate_state(1)[0]))
         batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
         start = Start(
             *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
@@ -149,14 +156,13 @@ class Trainer:
                 group["peak"] = peak
         self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
 
-    def run(self) -> None:
-        """Trains to the last step, logging, validating and saving on the way."""
-        if self.rank == 0:
-            self.config.output.mkdir(parents=True, exist_ok=True)
+    def run(self, until: int | None = None) -> None:
+        """Trains to the last step, or to step `until`; logs, validates and saves on the way."""
+        last = self.config.steps if until is None else min(until, self.config.steps)
         saved = time.monotonic()
         window: list[Result] = []
         began = time.monotonic()
-        while self.step < self.config.steps:
+        while self.step < last:
             result = self.train_step()
             if self.rank == 0:
                 window.append(result)
@@ -165,9 +171,8 @@ class Trainer:
                     self.seconds += spent
                     self.log(window, spent)
                     window, began = [], time.monotonic()
-                if self.validator and self.step % self.config.validate_every == 0:
-                    self.validator.run(self.average, self.step, self.config.output)
-                    began = time.monotonic()
+                if self.step % self.config.validate_every == 0:
+                    self.validate()
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
@@ -175,17 +180,28 @@ class Trainer:
                 self.loader.refresh()
         if self.rank == 0:
             self.save()
-            if self.validator:
-                self.validator.run(self.average, self.step, self.config.output)
+        if self.rank == 0 and self.step == self.config.steps:
+            self.validate()
+            if self.validation and self.validation.wait() != 0:
+                print("the last validation failed", flush=True)
+
+    def validate(self) -> None:
+        """Starts a validation of the averaged weights, after the one before has ended."""
+        if self.config.validation is None:
+            return
+        if self.validation:
+            self.validation.wait()
+        model = self.config.output / "validated.safetensors"
+        save_model(self.average, model)
+        self.validation = start_validation(model, self.config.validation, self.step)
 
     def log(self, window: list[Result], seconds: float) -> None:
-        """One line to the screen and to log.csv: means over the steps since the last."""
+        """One line to the screen and to the run's log: means over the steps since the last."""
         stage = self.config.stage_at(self.step - 1)
         error = torch.stack([r.error.mean((0, 1, 2)) for r in window]).mean(0)
         psnr = -10 * torch.log10(error)
         frames = stage.units * self.codec.config.frames_per_unit
         row: dict[str, Any] = {
-            "step": self.step,
             "hours": round(self.seconds / 3600, 4),
             "y_bpp": round(mean(window, "latent_bpp"), 4),
             "z_bpp": round(mean(window, "hyper_bpp"), 4),
@@ -200,14 +216,8 @@ class Trainer:
                 self.world * stage.batch * frames * 128 * 128 * len(window) / seconds / 1e6, 3
             ),
         }
-        path = self.config.output / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        self.records.row("log", self.step, row)
+        print(f"step {self.step}", *(f"{k} {v}" for k, v in row.items()), flush=True)
 
 
 def mean(window: list[Result], field: str) -> float:
@@ -223,6 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
+    gc.set_threshold(100_000)  # a step's graph is freed without the collector
     if "RANK" in os.environ:
         dist.init_process_group("gloo" if arguments.device == "cpu" else "nccl")
         torch.set_num_threads(1)

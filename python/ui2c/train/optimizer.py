@@ -1,5 +1,6 @@
 """Muon for the matrices, Adam for everything else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ui2c.network.blocks import Pointwise
+from ui2c.train.shared_sum import sum_over_processes
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -37,6 +39,9 @@ class Muon(torch.optim.Optimizer):
     In a distributed run every process orthogonalises its share of the matrices.
     """
 
+    kernel: Callable[[Tensor], Tensor] | None = None
+    """A faster `orthogonalise`, one matrix of any shape at a time."""
+
     def __init__(self, params: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
@@ -51,11 +56,14 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(p)
                 velocity = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
                 updates.append(p.grad.lerp(velocity, group["momentum"]))
-            for p, update in zip(params, shared_orthogonalisation(updates), strict=True):
+            factors = shared_orthogonalisation(updates, self.kernel)
+            for p, update in zip(params, factors, strict=True):
                 p.add_(update, alpha=-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
 
 
-def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
+def shared_orthogonalisation(
+    updates: list[Tensor], kernel: Callable[[Tensor], Tensor] | None = None
+) -> list[Tensor]:
     """Orthogonal factors of all matrices; each process works on some and all get all."""
     distributed = dist.is_initialized()
     rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
@@ -64,7 +72,10 @@ def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
     results = [torch.zeros_like(u) for u in updates]
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in order[rank::world]:
-        shapes.setdefault(tuple(sorted(updates[i].shape)), []).append(i)
+        if kernel is not None:
+            results[i] = kernel(updates[i])
+        else:
+            shapes.setdefault(tuple(sorted(updates[i].shape)), []).append(i)
     for members in shapes.values():
         # Matrices of one shape go through the iteration together: fewer, larger products.
         wide = [u if u.shape[0] <= u.shape[1] else u.mT for u in (updates[i] for i in members)]
@@ -72,7 +83,7 @@ def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
             results[i] = result if results[i].shape == result.shape else result.mT
     if distributed:
         flat = torch.cat([r.flatten() for r in results])
-        dist.all_reduce(flat)
+        sum_over_processes(flat)
         parts = flat.split([r.numel() for r in results])
         results = [part.view_as(r) for part, r in zip(parts, results, strict=True)]
     return results
@@ -81,8 +92,13 @@ def shared_orthogonalisation(updates: list[Tensor]) -> list[Tensor]:
 def optimizers(
     model: nn.Module, *, muon_rate: float, adam_rate: float
 ) -> list[torch.optim.Optimizer]:
-    """The pair of optimisers; the scales of z learn 20 times as fast as the other vectors."""
-    matrices: list[nn.Parameter] = [m.weight for m in model.modules() if isinstance(m, Pointwise)]
+    """Muon for the matrices and Adam for the rest, or Adam alone if `muon_rate` is zero.
+
+    The scales of z learn 20 times as fast as the other vectors.
+    """
+    matrices: list[nn.Parameter] = [
+        m.weight for m in model.modules() if isinstance(m, Pointwise) and muon_rate > 0
+    ]
     taken = {id(p) for p in matrices}
     scales = [p for name, p in model.named_parameters() if "hyper_scales" in name]
     taken |= {id(p) for p in scales}
@@ -91,8 +107,10 @@ def optimizers(
         {"params": others, "lr": adam_rate},
         {"params": scales, "lr": adam_rate * 20},
     ]
-    adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    result: list[torch.optim.Optimizer] = [Muon(matrices, muon_rate), adam]
+    adam = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
+    result: list[torch.optim.Optimizer] = [adam]
+    if matrices:
+        result.insert(0, Muon(matrices, muon_rate))
     for optimizer in result:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

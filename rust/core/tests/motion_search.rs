@@ -146,6 +146,27 @@ fn a_zoom_is_predicted_far_better_than_a_copy() {
 }
 
 #[test]
+fn a_small_fast_thing_is_found_before_a_still_background() {
+    let (width, height, side) = (320, 192, 56);
+    let background: Vec<u8> = texture(width, height).iter().map(|s| s / 4 + 160).collect();
+    let thing: Vec<u8> = texture(side, side).iter().map(|s| s / 2).collect();
+    let picture = |left: usize, top: usize| {
+        let mut out = background.clone();
+        for (row, line) in thing.chunks_exact(side).enumerate() {
+            out[(top + row) * width + left..][..side].copy_from_slice(line);
+        }
+        out
+    };
+    // It covers whole cells of the grid in the frame.
+    let (reference, frame) = (picture(165, 69), picture(124, 76));
+    let plane = |s| Plane::new(width, height, s).unwrap();
+    let field = search(plane(&reference), &[plane(&frame)], 8, 20.0, 16).unwrap();
+    let (row, column) = (104 / 16, 152 / 16);
+    assert_eq!(field.frame(0)[row * field.columns() + column], [4 * 41, -4 * 7], "{field:?}");
+    assert_eq!(field.frame(0)[0], [0, 0]);
+}
+
+#[test]
 fn nonsense_is_refused() {
     let samples = vec![0u8; 64];
     let plane = Plane::new(8, 8, &samples).unwrap();

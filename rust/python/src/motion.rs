@@ -4,7 +4,7 @@ use numpy::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ui2c_core::motion::{self, Field, Plane, Sample};
+use ui2c_core::motion::{self, Field, Gradients, Plane, Sample};
 
 use crate::arguments::contiguous;
 use crate::coder::field_shape;
@@ -13,6 +13,7 @@ use crate::errors::convert;
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(search_motion, m)?)?;
     m.add_function(wrap_pyfunction!(compensate, m)?)?;
+    m.add_function(wrap_pyfunction!(compensate_adjoint, m)?)?;
     m.add_function(wrap_pyfunction!(motion_bits, m)?)
 }
 
@@ -118,6 +119,38 @@ fn compensate_typed<'py, S: Sample + Element>(
         .into_iter()
         .map(|[y, u, v]| Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?)))
         .collect()
+}
+
+#[pyfunction]
+fn compensate_adjoint<'py>(
+    py: Python<'py>,
+    gradients: [Bound<'py, PyAny>; 3],
+    step: usize,
+    vectors: &Bound<'py, PyAny>,
+) -> PyResult<NumpyPlanes<'py, f32>> {
+    let field = field(step, vectors)?;
+    let names = ["gradients[0]", "gradients[1]", "gradients[2]"];
+    let arrays = gradients
+        .iter()
+        .zip(names)
+        .map(|(array, name)| borrow::<f32>(array, name, &["frames", "height", "width"]))
+        .collect::<PyResult<Vec<_>>>()?;
+    let &[_, height, width] = arrays[0].shape() else { unreachable!("borrowed as three axes") };
+    let half = [height.div_ceil(2), width.div_ceil(2)];
+    let sizes = [[height, width], half, half];
+    for ((array, name), [height, width]) in arrays.iter().zip(names).zip(sizes) {
+        let expected = [field.frames(), height, width];
+        if array.shape() != expected {
+            let shape = array.shape();
+            let error = format!("{name} must be {expected:?} like the rest, not {shape:?}");
+            return Err(PyValueError::new_err(error));
+        }
+    }
+    let planes = [arrays[0].as_slice()?, arrays[1].as_slice()?, arrays[2].as_slice()?];
+    let gradients = Gradients { width, height, planes };
+    let [y, u, v] = py.detach(|| motion::compensate_adjoint(gradients, &field)).map_err(convert)?;
+    let to_numpy = |sums: Vec<f32>, k: usize| PyArray1::from_vec(py, sums).reshape(sizes[k]);
+    Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?))
 }
 
 /// The array as C-contiguous elements of type `T`, or a ValueError that names the argument.

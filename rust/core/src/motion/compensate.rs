@@ -14,7 +14,7 @@ const LONGEST_RUN: usize = 32;
 /// Runs are rounded up to this many.
 const LANES: usize = 8;
 /// Taps of the kernel in each direction.
-const TAPS: usize = 4;
+pub(crate) const TAPS: usize = 4;
 /// Rows predicted at a time.
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
@@ -73,7 +73,7 @@ pub(crate) fn check_depth<S: Sample>(bit_depth: u32) -> Result<()> {
     Ok(())
 }
 
-fn check_grid(field: &Field, width: usize, height: usize) -> Result<()> {
+pub(crate) fn check_grid(field: &Field, width: usize, height: usize) -> Result<()> {
     let expected = (height.div_ceil(field.step()), width.div_ceil(field.step()));
     if (field.rows(), field.columns()) != expected {
         return Err(Error::invalid(format!(

@@ -3,6 +3,7 @@
 //! What a field means (`compensate`) and how it is coded are normative and exact integer
 //! arithmetic; how it is found (`search`) is the encoder's own affair.
 
+mod adjoint;
 mod compensate;
 pub mod field;
 mod geometry;
@@ -12,6 +13,7 @@ mod search;
 mod tables;
 mod wide;
 
+pub use adjoint::{Gradients, compensate_adjoint};
 pub use compensate::compensate;
 pub use plane::{Plane, Sample};
 pub use search::search;

@@ -10,6 +10,9 @@ use crate::motion::{STEPS, Vector};
 const SMALL: usize = 8;
 /// Range of the exhaustive search at the smallest level, in full-size samples.
 const RANGE: i32 = 80;
+/// What a vector's bits count for: more than once, as vectors are interpolated, so that one that
+/// differs from its neighbours spoils their cells, too.
+const SMOOTHNESS: f32 = 2.0;
 /// Steps of the walk to the next local minimum.
 const WALK: usize = 16;
 /// Largest whole-sample component; leaves room for a fraction.
@@ -46,8 +49,9 @@ impl Blocks {
         let guesses = before.map(|b| b[0].as_slice());
         let fine = match grid {
             None => fine.exhaustive(),
+            // Blocks of half the size at half the size: the cells are the same.
             Some(parent) => fine.search(|r, c, guess| {
-                for v in parent.around(r, c) {
+                for v in parent.beside(r, c) {
                     guess(double(v));
                 }
                 continue_motion(guesses, r * fine.columns + c, guess);
@@ -88,6 +92,21 @@ fn continue_motion(before: Option<&[Vector]>, cell: usize, guess: &mut dyn FnMut
 }
 
 impl Grid {
+    /// The vectors of the same cell and those beside it.
+    fn beside(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
+        let (last_row, last_column) = (self.rows - 1, self.columns - 1);
+        let at =
+            |r: usize, c: usize| self.vectors[r.min(last_row) * self.columns + c.min(last_column)];
+        [
+            at(row, column),
+            at(row.saturating_sub(1), column),
+            at(row, column.saturating_sub(1)),
+            at(row, column + 1),
+            at(row + 1, column),
+        ]
+        .into_iter()
+    }
+
     /// The vectors of the cells of a grid of half as many cells that lie around a cell.
     fn around(&self, row: usize, column: usize) -> impl Iterator<Item = Vector> {
         let near = |i: usize, count: usize| {
@@ -205,8 +224,8 @@ impl<'a> Matcher<'a> {
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
         let size = |v: Vector| v.map(|c| c << (self.level + 2));
-        let bits =
-            scale * self.cost.residual(squares, count) + self.cost.vector(size(v), size(predicted));
+        let bits = scale * self.cost.residual(squares, count)
+            + SMOOTHNESS * self.cost.vector(size(v), size(predicted));
         if bits < best.bits {
             best.bits = bits;
             best.vector = v;

@@ -158,7 +158,13 @@ impl<'a> Refiner<'a> {
     /// Takes over those vectors of `others` that are far from the field's own and pay: first things
     /// that move as one, whose vectors make no sense one at a time, then single vectors.
     fn take_over(&self, grid: &Grid, mut best: Candidate, others: &[Vector]) -> Candidate {
-        for group in grid.groups(&best.field, others) {
+        let gains: Vec<bool> = (0..others.len())
+            .map(|cell| {
+                distance(best.field[cell], others[cell]) > FAR
+                    && self.gains(grid, &best, cell, others[cell])
+            })
+            .collect();
+        for group in grid.groups(gains, others) {
             self.take_group(grid, &mut best, others, &group);
         }
         for cell in 0..others.len() {
@@ -167,6 +173,24 @@ impl<'a> Refiner<'a> {
             }
         }
         best
+    }
+
+    /// Whether a vector, whole samples only, predicts the cell itself clearly better than what is
+    /// there.
+    fn gains(&self, grid: &Grid, best: &Candidate, cell: usize, v: Vector) -> bool {
+        let (width, height) = (self.frame.width(), self.frame.height());
+        let (left, top) = (cell % grid.columns * grid.step, cell / grid.columns * grid.step);
+        let (right, bottom) = (width.min(left + grid.step), height.min(top + grid.step));
+        let [dx, dy] = v.map(|c| i32::from(c >> 2));
+        let from = (left as i32 + dx).clamp(0, (width + left - right) as i32);
+        let (mut present, mut proposed) = (0, 0);
+        for y in top..bottom {
+            let now = &self.frame.row(y)[left..right];
+            let row = (y as i32 + dy).clamp(0, height as i32 - 1);
+            present += sum_differences(now, &best.prediction[y * width + left..]);
+            proposed += sum_differences(now, self.reference.from(from, row));
+        }
+        5 * proposed < 4 * present
     }
 
     fn take_group(&self, grid: &Grid, best: &mut Candidate, others: &[Vector], group: &[usize]) {
@@ -190,6 +214,10 @@ impl<'a> Refiner<'a> {
             }
         }
     }
+}
+
+fn sum_differences(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum()
 }
 
 /// The larger difference of the two components.
@@ -242,10 +270,8 @@ impl Grid {
         (0..self.rows * self.columns).map(vector).collect()
     }
 
-    /// Connected cells whose vectors in `others` are alike and far from those of `field`.
-    fn groups(&self, field: &[Vector], others: &[Vector]) -> Vec<Vec<usize>> {
-        let mut left: Vec<bool> =
-            field.iter().zip(others).map(|(&a, &b)| distance(a, b) > FAR).collect();
+    /// Connected cells among those that are `left` whose vectors are alike; no single ones.
+    fn groups(&self, mut left: Vec<bool>, vectors: &[Vector]) -> Vec<Vec<usize>> {
         let mut groups = Vec::new();
         for first in 0..left.len() {
             if !std::mem::take(&mut left[first]) {
@@ -264,7 +290,7 @@ impl Grid {
                     (column + 1 < self.columns).then(|| cell + 1),
                 ];
                 for other in near.into_iter().flatten() {
-                    if left[other] && distance(others[other], others[cell]) <= ALIKE {
+                    if left[other] && distance(vectors[other], vectors[cell]) <= ALIKE {
                         left[other] = false;
                         group.push(other);
                     }

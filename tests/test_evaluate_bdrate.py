@@ -5,7 +5,7 @@ import math
 import bjontegaard
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 from ui2c.evaluate.bdrate import METHODS, Curve, akima_slopes, bd_rate, pchip_slopes
@@ -48,6 +48,7 @@ def test_two_straight_lines_by_hand(method: str) -> None:
     assert "the codec has only 2 points" in found.warnings
 
 
+@settings(deadline=None)
 @given(curves(), curves())
 def test_exchanging_anchor_and_test_inverts_the_ratio(first: Curve, second: Curve) -> None:
     there, back = bd_rate(first, second), bd_rate(second, first)
@@ -56,6 +57,7 @@ def test_exchanging_anchor_and_test_inverts_the_ratio(first: Curve, second: Curv
         assert (1 + percent / 100) * (1 + back.percent[method] / 100) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(curves(), curves())
 def test_like_the_bjontegaard_package(first: Curve, second: Curve) -> None:
     found = bd_rate(first, second)
@@ -70,6 +72,7 @@ def test_like_the_bjontegaard_package(first: Curve, second: Curve) -> None:
         assert math.log1p(percent / 100) == pytest.approx(math.log1p(theirs / 100), abs=2e-2)
 
 
+@settings(deadline=None)
 @given(curves())
 def test_slopes_like_scipy(curve: Curve) -> None:
     x, y = np.array(curve.qualities), np.log(curve.rates)

@@ -53,6 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.pictures,
     )
     comparison = compare(report.points, arguments.anchor, arguments.quality)
-    print(comparison_text(comparison, report.labels))
     write_report(report, page=arguments.html, tables=arguments.markdown)
+    print(comparison_text(comparison, report.labels))
     return 0

@@ -43,7 +43,7 @@ def plot(
     x: Axis,
     y: Axis,
     *,
-    width: int = 460,
+    width: int = 440,
     height: int = 320,
     marks: Sequence[float] = (),
 ) -> str:

@@ -4,6 +4,7 @@
 //! what this crate reads and writes.
 
 pub mod bitstream;
+pub mod cpu;
 pub mod error;
 pub mod motion;
 pub mod rans;

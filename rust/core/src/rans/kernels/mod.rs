@@ -1,0 +1,181 @@
+//! The inner loops of the coder, at every level of the processor.
+//!
+//! `scalar` is the plain one and defines what the others give. All loops work on rounds: as many
+//! symbols as there are lanes, the first on lane 0.
+
+use super::tables::{Lookup, Row};
+use super::{Level, States, TABLE_SIZE, WORD_BYTES};
+use crate::cpu::Kind;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod shuffles;
+
+/// Room that must be behind what `compact`, `keys` and `intervals` write.
+pub(super) const SLACK: usize = 64;
+
+/// Free words that `encode` needs besides those of a round.
+pub(super) const WORD_SLACK: usize = 8;
+
+/// The words of a stream, as far as they may reach at the moment.
+pub(super) struct Words<'a> {
+    pub(super) data: &'a [u8],
+    /// Where the next word begins.
+    pub(super) position: usize,
+    /// Where the bypass bits begin.
+    pub(super) limit: usize,
+}
+
+impl Words<'_> {
+    /// Whether so many more are certainly there.
+    #[inline(always)]
+    fn hold(&self, count: usize) -> bool {
+        self.position + count * WORD_BYTES <= self.limit
+    }
+}
+
+/// Decodes rounds on 2^`log2_lanes` lanes; returns the number of symbols.
+///
+/// Stops before a round for which `indexes` or the words might not suffice, and after a round with
+/// an escape, which is left as `ESCAPE`.
+pub(super) fn decode(
+    level: Level,
+    log2_lanes: u8,
+    lookups: &[[Lookup; TABLE_SIZE]],
+    states: &mut States,
+    words: &mut Words,
+    indexes: &[u8],
+    symbols: &mut [i16],
+) -> usize {
+    assert!(!lookups.is_empty() && words.limit <= words.data.len());
+    assert_eq!(indexes.len(), symbols.len());
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => match log2_lanes {
+            4 => unsafe { avx2::decode::<2>(lookups, states, words, indexes, symbols) },
+            5 => unsafe { avx2::decode::<4>(lookups, states, words, indexes, symbols) },
+            6 => unsafe { avx2::decode::<8>(lookups, states, words, indexes, symbols) },
+            _ => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => match log2_lanes {
+            4 => unsafe { avx512::decode::<1>(lookups, states, words, indexes, symbols) },
+            5 => unsafe { avx512::decode::<2>(lookups, states, words, indexes, symbols) },
+            6 => unsafe { avx512::decode::<4>(lookups, states, words, indexes, symbols) },
+            _ => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
+        },
+        Kind::Scalar => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
+    }
+}
+
+/// Copies the indexes from `skip` on to the front of `out`; returns their number. `out` must be
+/// `SLACK` longer than `indexes`.
+pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) -> usize {
+    assert!(out.len() >= indexes.len() + SLACK);
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; the length of `out` was asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::compact(indexes, skip, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::compact(indexes, skip, out) },
+        Kind::Scalar => scalar::compact(indexes, skip, out),
+    }
+}
+
+/// Moves the first `count` symbols to where `indexes` is at least `skip`, and puts 0 elsewhere.
+pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]) {
+    assert_eq!(indexes.len(), symbols.len());
+    assert_eq!(count, indexes.iter().filter(|&&index| index >= skip).count());
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::expand(indexes, skip, count, symbols) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::expand(indexes, skip, count, symbols) },
+        Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
+    }
+}
+
+/// What finds the intervals of all elements with an index from `skip` on; returns their number,
+/// or None if an element that is not coded is not 0. `out` must be `SLACK` longer than `indexes`.
+pub(super) fn keys(
+    level: Level,
+    indexes: &[u8],
+    symbols: &[i16],
+    skip: u8,
+    out: &mut [u16],
+) -> Option<usize> {
+    assert_eq!(indexes.len(), symbols.len());
+    assert!(out.len() >= indexes.len() + SLACK);
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; the lengths were asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::keys(indexes, symbols, skip, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::keys(indexes, symbols, skip, out) },
+        Kind::Scalar => scalar::keys(indexes, symbols, skip, out),
+    }
+}
+
+/// The intervals of `count` keys; true if one of them is an escape's. `keys` and `out` must be
+/// `SLACK` longer than `count`.
+pub(super) fn intervals(
+    level: Level,
+    rows: &[Row],
+    keys: &[u16],
+    count: usize,
+    out: &mut [u32],
+) -> bool {
+    assert!(!rows.is_empty() && keys.len() >= count + SLACK && out.len() >= count + SLACK);
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; the lengths were asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::intervals(rows, keys, count, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::intervals(rows, keys, count, out) },
+        Kind::Scalar => scalar::intervals(rows, keys, count, out),
+    }
+}
+
+/// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words in front of `position`;
+/// returns how many intervals are left. Stops where fewer words than a round's and `WORD_SLACK`
+/// are free. `intervals` must be whole rounds.
+pub(super) fn encode(
+    level: Level,
+    log2_lanes: u8,
+    states: &mut States,
+    intervals: &[u32],
+    words: &mut [u16],
+    position: &mut usize,
+) -> usize {
+    assert!(*position <= words.len() && intervals.len().is_multiple_of(1 << log2_lanes));
+    match level.kind() {
+        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => match log2_lanes {
+            4 => unsafe { avx2::encode::<2>(states, intervals, words, position) },
+            5 => unsafe { avx2::encode::<4>(states, intervals, words, position) },
+            6 => unsafe { avx2::encode::<8>(states, intervals, words, position) },
+            _ => scalar::encode(log2_lanes, states, intervals, words, position),
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => match log2_lanes {
+            4 => unsafe { avx512::encode::<1>(states, intervals, words, position) },
+            5 => unsafe { avx512::encode::<2>(states, intervals, words, position) },
+            6 => unsafe { avx512::encode::<4>(states, intervals, words, position) },
+            _ => scalar::encode(log2_lanes, states, intervals, words, position),
+        },
+        Kind::Scalar => scalar::encode(log2_lanes, states, intervals, words, position),
+    }
+}

@@ -1,10 +1,11 @@
 //! Collects what is to be coded and writes it in one go.
 
+use std::sync::Arc;
+
 use super::bypass::BitWriter;
 use super::kernels::{self, SLACK, WORD_SLACK};
-use super::tables::{Code, Interval};
-use super::{LOWER_BOUND, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, Tables, WORD_BYTES};
-use super::{Level, dispatch};
+use super::tables::{Code, Row};
+use super::{LOWER_BOUND, Level, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, States, Tables, dispatch};
 use crate::{Error, Result};
 
 /// The bytes of the lanes' states are at most one part in so many of the rest.
@@ -16,13 +17,22 @@ const BLOCK: usize = 1024;
 /// Collects segments in decoding order; `finish` codes them all, last symbol first.
 #[derive(Default)]
 pub struct Encoder {
-    /// Of everything that is coded, as `Interval` holds them.
-    intervals: Vec<u32>,
-    /// Where in `intervals` each segment but the first begins.
-    segments: Vec<usize>,
+    /// Of everything that is coded: where in the rows of its tables its interval is.
+    keys: Vec<u16>,
+    pieces: Vec<Piece>,
+    /// Where in `keys` the current segment begins.
+    segment: usize,
     bits: BitWriter,
     /// None: what is best on this processor.
     level: Option<Level>,
+}
+
+/// Keys of one segment and the same tables, up to the next piece.
+struct Piece {
+    start: usize,
+    /// Where its segment begins.
+    segment: usize,
+    rows: Arc<Vec<Row>>,
 }
 
 impl Encoder {
@@ -38,7 +48,7 @@ impl Encoder {
 
     /// The next symbol is on lane 0 again.
     pub fn begin_segment(&mut self) {
-        self.segments.push(self.intervals.len());
+        self.segment = self.keys.len();
     }
 
     /// Adds one symbol, coded with table `index`.
@@ -50,9 +60,9 @@ impl Encoder {
     pub fn put(&mut self, tables: &Tables, index: u8, symbol: i32) -> Result<()> {
         match tables.code(index, symbol)? {
             Code::Skipped => {}
-            Code::Symbol(interval) => self.intervals.push(interval.0),
-            Code::Escaped(interval, value, negative) => {
-                self.intervals.push(interval.0);
+            Code::Symbol(key) => self.add(tables, &[key]),
+            Code::Escaped(key, value, negative) => {
+                self.add(tables, &[key]);
                 self.put_escape(value, negative);
             }
         }
@@ -87,20 +97,29 @@ impl Encoder {
         tables.check(indexes)?;
         self.begin_segment();
         let level = self.level.unwrap_or_else(Level::highest);
+        self.keys.reserve(symbols.len());
+        let (largest, skip) = (tables.all_largest(), tables.skip());
         let mut keys = [0; BLOCK + SLACK];
-        let mut intervals = [0; BLOCK + SLACK];
         for (indexes, symbols) in indexes.chunks(BLOCK).zip(symbols.chunks(BLOCK)) {
-            let Some(count) = kernels::keys(level, indexes, symbols, tables.skip(), &mut keys)
-            else {
+            let found = kernels::keys(level, largest, indexes, symbols, skip, &mut keys);
+            if found.wrong {
                 return self.put_each(tables, indexes, symbols);
-            };
-            let escapes = kernels::intervals(level, tables.rows(), &keys, count, &mut intervals);
-            self.intervals.extend_from_slice(&intervals[..count]);
-            if escapes {
+            }
+            self.add(tables, &keys[..found.count]);
+            if found.escapes {
                 self.put_escapes(tables, indexes, symbols);
             }
         }
         Ok(())
+    }
+
+    fn add(&mut self, tables: &Tables, keys: &[u16]) {
+        let (start, segment, rows) = (self.keys.len(), self.segment, tables.rows());
+        let goes_on = |piece: &Piece| piece.segment == segment && Arc::ptr_eq(&piece.rows, rows);
+        if !keys.is_empty() && !self.pieces.last().is_some_and(goes_on) {
+            self.pieces.push(Piece { start, segment, rows: Arc::clone(rows) });
+        }
+        self.keys.extend_from_slice(keys);
     }
 
     /// The same without a new segment, one by one; this defines `put_slice`.
@@ -129,11 +148,11 @@ impl Encoder {
     ///
     /// # Errors
     /// `InvalidArgument` if `log2_lanes` is above 6.
-    pub fn finish(self, log2_lanes: Option<u8>) -> Result<(u8, Vec<u8>)> {
-        let bypass = self.bits.finish();
+    pub fn finish(mut self, log2_lanes: Option<u8>) -> Result<(u8, Vec<u8>)> {
+        let bypass = std::mem::take(&mut self.bits).finish();
         let code = |log2_lanes| {
             let level = self.level.unwrap_or_else(|| dispatch::for_encoding(log2_lanes));
-            code(level, &self.intervals, &self.segments, &bypass, log2_lanes)
+            self.code(level, &bypass, log2_lanes)
         };
         match log2_lanes {
             Some(log2_lanes) if log2_lanes > MAX_LOG2_LANES => Err(Error::invalid(format!(
@@ -149,6 +168,17 @@ impl Encoder {
             }
         }
     }
+
+    fn code(&self, level: Level, bypass: &[u8], log2_lanes: u8) -> Vec<u8> {
+        let states = [LOWER_BOUND; MAX_LANES];
+        let mut coding = Coding { level, log2_lanes, states, words: WordStack::default() };
+        let mut end = self.keys.len();
+        for piece in self.pieces.iter().rev() {
+            coding.put(&piece.rows, &self.keys[piece.start..end], piece.start - piece.segment);
+            end = piece.start;
+        }
+        coding.finish(bypass)
+    }
 }
 
 /// For a stream that has `payload` bytes besides the states when it is on all lanes.
@@ -157,41 +187,61 @@ fn default_log2_lanes(payload: usize) -> u8 {
     lanes.checked_ilog2().map_or(0, |log2| (log2 as u8).min(MAX_LOG2_LANES))
 }
 
-fn code(
+/// A stream that comes into being, back to front.
+struct Coding {
     level: Level,
-    intervals: &[u32],
-    segments: &[usize],
-    bypass: &[u8],
     log2_lanes: u8,
-) -> Vec<u8> {
-    let lanes = 1 << log2_lanes;
-    let mut states = [LOWER_BOUND; MAX_LANES];
-    let mut words = WordStack::default();
-    let mut end = intervals.len();
-    for &start in segments.iter().rev().chain(&[0]) {
-        let (rounds, rest) = intervals[start..end].split_at((end - start) & !(lanes - 1));
-        words.reserve(rest.len());
-        for (state, &interval) in states.iter_mut().zip(rest).rev() {
-            let (next, word) = Interval(interval).push(*state);
-            *state = next;
-            words.extend_front(word);
-        }
+    states: States,
+    words: WordStack,
+}
+
+impl Coding {
+    /// Puts keys in front of those before; the first is number `first` of its segment.
+    fn put(&mut self, rows: &[Row], keys: &[u16], first: usize) {
+        let lanes = 1 << self.log2_lanes;
+        let head = (first.next_multiple_of(lanes) - first).min(keys.len());
+        let (head, keys) = keys.split_at(head);
+        let (rounds, tail) = keys.split_at(keys.len() & !(lanes - 1));
+        self.put_each(rows, tail, 0);
         let mut left = rounds.len();
         while left > 0 {
-            words.reserve(lanes + WORD_SLACK);
-            let rounds = &rounds[..left];
-            let WordStack { words, position } = &mut words;
-            left = kernels::encode(level, log2_lanes, &mut states, rounds, words, position);
+            self.words.reserve(lanes + WORD_SLACK);
+            left = kernels::encode(
+                self.level,
+                self.log2_lanes,
+                rows,
+                &mut self.states,
+                &rounds[..left],
+                &mut self.words.words,
+                &mut self.words.position,
+            );
         }
-        end = start;
+        self.put_each(rows, head, first & (lanes - 1));
     }
-    let words = words.as_slice();
-    let mut stream =
-        Vec::with_capacity(lanes * STATE_BYTES + words.len() * WORD_BYTES + bypass.len());
-    stream.extend(states[..lanes].iter().flat_map(|state| state.to_le_bytes()));
-    stream.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    stream.extend_from_slice(bypass);
-    stream
+
+    /// Less than a round, the first on lane `lane`.
+    fn put_each(&mut self, rows: &[Row], keys: &[u16], lane: usize) {
+        self.words.reserve(keys.len());
+        let rows = rows.as_flattened();
+        for (state, &key) in self.states[lane..].iter_mut().zip(keys).rev() {
+            let (next, high) = rows[usize::from(key)].push(*state);
+            if high {
+                self.words.push_front(*state as u16);
+            }
+            *state = next;
+        }
+    }
+
+    fn finish(self, bypass: &[u8]) -> Vec<u8> {
+        let states = &self.states[..1 << self.log2_lanes];
+        let words = self.words.as_slice();
+        let mut stream =
+            Vec::with_capacity(size_of_val(states) + size_of_val(words) + bypass.len());
+        stream.extend(states.iter().flat_map(|state| state.to_le_bytes()));
+        stream.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        stream.extend_from_slice(bypass);
+        stream
+    }
 }
 
 /// Words, filled from the back.
@@ -215,11 +265,9 @@ impl WordStack {
     }
 
     /// `reserve` has made room.
-    fn extend_front(&mut self, word: Option<u16>) {
-        if let Some(word) = word {
-            self.position -= 1;
-            self.words[self.position] = word;
-        }
+    fn push_front(&mut self, word: u16) {
+        self.position -= 1;
+        self.words[self.position] = word;
     }
 
     fn as_slice(&self) -> &[u16] {

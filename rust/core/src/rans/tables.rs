@@ -1,11 +1,13 @@
 //! Frequency tables, laid out for encoder and decoder.
 
+use std::sync::Arc;
+
 use super::{TABLE_BITS, TABLE_SIZE};
 use crate::{Error, Result};
 
 /// Most entries of one table, so that a symbol fits the 8 bits of a lookup entry.
 const MAX_LENGTH: usize = 256;
-const MAX_TABLES: usize = 256;
+pub(super) const MAX_TABLES: usize = 256;
 
 /// The largest symbol that a table may have.
 pub(super) const MAX_SYMBOL: i16 = (MAX_LENGTH as i16 - 2) / 2;
@@ -25,44 +27,35 @@ pub(super) type Row = [Interval; COLUMNS];
 /// value beyond ±m.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    /// For each table, m.
-    largest: Vec<u8>,
-    rows: Vec<Row>,
+    /// For each table, m; 0 where there is none.
+    largest: [u8; MAX_TABLES],
+    /// Shared with the encoders that are to use them.
+    rows: Arc<Vec<Row>>,
     /// For each table, what each of the 4096 slots decodes to.
     lookups: Vec<[Lookup; TABLE_SIZE]>,
     skip: u8,
 }
 
-/// The slots of one symbol: their start (16 bits), their number (15), whether it is the escape.
+/// The slots of one symbol: their start (12 bits) and, from bit 16 on, their number (12 bits).
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub(super) struct Interval(pub(super) u32);
-
-const ESCAPE_FLAG: u32 = 1 << 31;
+pub(super) struct Interval(u32);
 
 impl Interval {
     fn new(start: u16, frequency: u16) -> Self {
         Self(u32::from(start) | u32::from(frequency) << 16)
     }
 
-    pub(super) fn is_escape(self) -> bool {
-        self.0 & ESCAPE_FLAG != 0
-    }
-
-    /// Without the mark of the escape, as `push` needs it.
-    pub(super) fn plain(self) -> Self {
-        Self(self.0 & !ESCAPE_FLAG)
-    }
-
-    /// One rANS step, the inverse of the decoder's: the new state, and the word that it sheds.
+    /// One rANS step, the inverse of the decoder's: the new state, and whether the low word of the
+    /// old one is shed.
     #[inline(always)]
-    pub(super) fn push(self, state: u32) -> (u32, Option<u16>) {
+    pub(super) fn push(self, state: u32) -> (u32, bool) {
         let (start, frequency) = (self.0 & 0xffff, self.0 >> 16);
         let high = state >> (32 - TABLE_BITS) >= frequency;
-        let rest = if high { state >> 16 } else { state };
+        let rest = state >> (16 * u32::from(high));
         let quotient = rest / frequency;
         let next = (quotient << TABLE_BITS) + (rest - quotient * frequency) + start;
-        (next, high.then_some(state as u16))
+        (next, high)
     }
 }
 
@@ -105,9 +98,10 @@ impl Lookup {
 /// How the encoder codes one element.
 pub(super) enum Code {
     Skipped,
-    Symbol(Interval),
-    /// The escape's interval, the Exp-Golomb value and the sign that follow in the bypass run.
-    Escaped(Interval, u32, bool),
+    /// The key of its interval.
+    Symbol(u16),
+    /// The key, and the Exp-Golomb value and the sign that follow in the bypass run.
+    Escaped(u16, u32, bool),
 }
 
 impl Tables {
@@ -135,8 +129,8 @@ impl Tables {
             )));
         }
         let mut tables = Self {
-            largest: Vec::with_capacity(lengths.len()),
-            rows: Vec::with_capacity(lengths.len()),
+            largest: [0; MAX_TABLES],
+            rows: Arc::new(Vec::with_capacity(lengths.len())),
             lookups: Vec::with_capacity(lengths.len()),
             skip,
         };
@@ -180,7 +174,7 @@ impl Tables {
         let largest = (frequencies.len() as i16 - 2) / 2;
         let escaped = frequencies[frequencies.len() - 1];
         let escape = Interval::new(TABLE_SIZE as u16 - escaped, escaped);
-        let mut row = [Interval(escape.0 | ESCAPE_FLAG); COLUMNS];
+        let mut row = [escape; COLUMNS];
         let mut lookup = [Lookup(0); TABLE_SIZE];
         let mut start = 0;
         for (symbol, &frequency) in (-largest..).zip(frequencies) {
@@ -193,15 +187,17 @@ impl Tables {
             }
             start += frequency;
         }
-        self.largest.push(largest as u8);
-        self.rows.push(row);
+        self.largest[t] = largest as u8;
+        Arc::make_mut(&mut self.rows).push(row);
         self.lookups.push(lookup);
         Ok(())
     }
 
     /// How `symbol` is coded with table `index`.
     pub(super) fn code(&self, index: u8, symbol: i32) -> Result<Code> {
-        let row = self.rows.get(usize::from(index)).ok_or_else(|| self.no_table(index))?;
+        if usize::from(index) >= self.len() {
+            return Err(self.no_table(index));
+        }
         if index < self.skip {
             return if symbol == 0 {
                 Ok(Code::Skipped)
@@ -214,12 +210,12 @@ impl Tables {
         let Ok(symbol) = i16::try_from(symbol) else {
             return Err(Error::invalid(format!("symbols: {symbol} does not fit 16 bits")));
         };
-        let interval = row[usize::from(key(0, symbol))];
-        if interval.is_escape() {
+        let key = key(index, symbol);
+        if self.escapes(index, symbol) {
             let (value, negative) = self.escape(index, symbol);
-            Ok(Code::Escaped(interval.plain(), value, negative))
+            Ok(Code::Escaped(key, value, negative))
         } else {
-            Ok(Code::Symbol(interval))
+            Ok(Code::Symbol(key))
         }
     }
 
@@ -247,8 +243,13 @@ impl Tables {
         &self.lookups
     }
 
-    pub(super) fn rows(&self) -> &[Row] {
+    pub(super) fn rows(&self) -> &Arc<Vec<Row>> {
         &self.rows
+    }
+
+    /// The largest symbol of each table.
+    pub(super) fn all_largest(&self) -> &[u8; MAX_TABLES] {
+        &self.largest
     }
 
     /// The largest symbol of table `index` that is coded without an escape.

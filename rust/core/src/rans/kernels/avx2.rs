@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::shuffles::{GATHER, GATHER_BACK, GATHER_BYTES, SCATTER};
-use super::{WORD_SLACK, Words, scalar};
-use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, Row, key};
+use super::{Keys, WORD_SLACK, Words, scalar};
+use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, MAX_TABLES, Row};
 use crate::rans::{MAX_LANES, States, TABLE_SIZE};
 
 /// Lanes of a vector.
@@ -122,8 +122,7 @@ pub(super) unsafe fn compact(indexes: &[u8], skip: u8, out: &mut [u8]) -> usize 
 }
 
 /// # Safety
-/// The processor has the features, `indexes` and `symbols` are of equal length, `count` is the
-/// number of indexes from `skip` on.
+/// The processor has the features, `indexes` and `symbols` are of equal length.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]) {
     let least = _mm_set1_epi8(skip as i8);
@@ -135,8 +134,9 @@ pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mu
         let chunk = unsafe { _mm_loadl_epi64(indexes.as_ptr().add(end).cast()) };
         let coded = at_least(chunk, least);
         left -= coded.count_ones() as usize;
-        // SAFETY: `left` counts some of the elements before `end`, so 8 symbols from there end at
-        // or before end + 8; they lie before those written already.
+        assert!(left <= end, "count is not that of the coded elements");
+        // SAFETY: left <= end, and end + 8 <= symbols.len(). What is taken lies before what has
+        // been written.
         let some = unsafe { _mm_loadu_si128(symbols.as_ptr().add(left).cast()) };
         let some = _mm_shuffle_epi8(some, shuffle(&SCATTER, coded));
         // SAFETY: end + 8 <= symbols.len().
@@ -149,29 +149,36 @@ pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mu
 /// The processor has the features, `symbols` is as long as `indexes`, `out` 8 longer.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) unsafe fn keys(
+    largest: &[u8; MAX_TABLES],
     indexes: &[u8],
     symbols: &[i16],
     skip: u8,
     out: &mut [u16],
-) -> Option<usize> {
+) -> Keys {
     let least = _mm_set1_epi8(skip as i8);
-    let largest = _mm_set1_epi16(MAX_SYMBOL);
     let middle = _mm_set1_epi16(COLUMNS as i16 / 2);
     let zero = _mm_setzero_si128();
-    let mut count = 0;
-    let mut wrong = 0;
+    let (mut count, mut escapes, mut wrong) = (0, 0, 0);
     let (some_indexes, rest_indexes) = indexes.as_chunks::<8>();
     let (some_symbols, rest_symbols) = symbols.as_chunks::<8>();
     for (indexes, symbols) in some_indexes.iter().zip(some_symbols) {
-        // SAFETY: there are 8 of both.
-        let (indexes, symbols) = unsafe {
-            (_mm_loadl_epi64(indexes.as_ptr().cast()), _mm_loadu_si128(symbols.as_ptr().cast()))
+        let limits = indexes.map(|index| largest[usize::from(index)]);
+        // SAFETY: there are 8 of each.
+        let (indexes, symbols, limits) = unsafe {
+            (
+                _mm_loadl_epi64(indexes.as_ptr().cast()),
+                _mm_loadu_si128(symbols.as_ptr().cast()),
+                _mm_loadl_epi64(limits.as_ptr().cast()),
+            )
         };
         let coded = at_least(indexes, least);
         let zeros = _mm_movemask_epi8(_mm_packs_epi16(_mm_cmpeq_epi16(symbols, zero), zero));
         wrong |= !coded & !(zeros as u8);
         let size = _mm_abs_epi16(symbols);
-        let held = _mm_cmpeq_epi16(_mm_min_epu16(size, largest), size);
+        let within = |limit| _mm_cmpeq_epi16(_mm_min_epu16(size, limit), size);
+        let beyond = !_mm_movemask_epi8(_mm_packs_epi16(within(_mm_cvtepu8_epi16(limits)), zero));
+        escapes |= coded & beyond as u8;
+        let held = within(_mm_set1_epi16(MAX_SYMBOL));
         let columns = _mm_and_si128(held, _mm_add_epi16(symbols, middle));
         let rows = _mm_slli_epi16::<8>(_mm_cvtepu8_epi16(indexes));
         let front = _mm_shuffle_epi8(_mm_or_si128(rows, columns), shuffle(&GATHER, coded));
@@ -179,35 +186,12 @@ pub(super) unsafe fn keys(
         unsafe { _mm_storeu_si128(out.as_mut_ptr().add(count).cast(), front) };
         count += coded.count_ones() as usize;
     }
-    for (&index, &symbol) in rest_indexes.iter().zip(rest_symbols) {
-        let coded = index >= skip;
-        out[count] = key(index, symbol);
-        count += usize::from(coded);
-        wrong |= u8::from(!coded && symbol != 0);
+    let rest = scalar::keys(largest, rest_indexes, rest_symbols, skip, &mut out[count..]);
+    Keys {
+        count: count + rest.count,
+        escapes: rest.escapes || escapes != 0,
+        wrong: rest.wrong || wrong != 0,
     }
-    (wrong == 0).then_some(count)
-}
-
-/// # Safety
-/// The processor has the features, `rows` is not empty, `keys` and `out` are 8 longer than
-/// `count`.
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn intervals(rows: &[Row], keys: &[u16], count: usize, out: &mut [u32]) -> bool {
-    let last = _mm_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
-    let mut escapes = 0;
-    for at in (0..count).step_by(WIDTH) {
-        let there = 0xff >> (WIDTH - WIDTH.min(count - at));
-        // SAFETY: at < count, and `keys` is 8 longer.
-        let some = unsafe { _mm_loadu_si128(keys.as_ptr().add(at).cast()) };
-        let some = _mm256_cvtepu16_epi32(_mm_min_epu16(some, last));
-        // SAFETY: no key is beyond the last of the rows.
-        let found = unsafe { _mm256_i32gather_epi32::<4>(rows.as_ptr().cast(), some) };
-        escapes |= mask_of(found) & there;
-        let found = _mm256_and_si256(found, _mm256_set1_epi32(i32::MAX));
-        // SAFETY: as for `keys`.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(at).cast(), found) };
-    }
-    escapes != 0
 }
 
 /// The low word of each lane, in order.
@@ -225,11 +209,13 @@ fn low_words(lanes: __m256i) -> __m128i {
 /// -0.8 / 2^24 (three roundings of 1 / 2^24 each and one Newton step, less the bias of 4 / 2^24).
 ///
 /// # Safety
-/// The processor has the features, `intervals` are whole rounds, `position` is within `words`.
+/// The processor has the features, `rows` is not empty, `keys` are whole rounds, `position` is
+/// within `words`.
 #[target_feature(enable = "avx2,fma,popcnt")]
 pub(super) unsafe fn encode<const V: usize>(
+    rows: &[Row],
     states: &mut States,
-    intervals: &[u32],
+    keys: &[u16],
     words: &mut [u16],
     position: &mut usize,
 ) -> usize {
@@ -242,13 +228,16 @@ pub(super) unsafe fn encode<const V: usize>(
     let mut x: [__m256i; V] = std::array::from_fn(|v| unsafe {
         _mm256_loadu_si256(states.as_ptr().add(v * WIDTH).cast())
     });
-    let mut left = intervals.len();
+    let last = _mm_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
+    let mut left = keys.len();
     while left > 0 && *position >= lanes + WORD_SLACK {
         left -= lanes;
         for (v, x) in x.iter_mut().enumerate().rev() {
-            // SAFETY: the round from `left` on is within `intervals`.
-            let interval =
-                unsafe { _mm256_loadu_si256(intervals.as_ptr().add(left + v * WIDTH).cast()) };
+            // SAFETY: the round from `left` on is within `keys`.
+            let some = unsafe { _mm_loadu_si128(keys.as_ptr().add(left + v * WIDTH).cast()) };
+            let some = _mm256_cvtepu16_epi32(_mm_min_epu16(some, last));
+            // SAFETY: no key is beyond the last of the rows.
+            let interval = unsafe { _mm256_i32gather_epi32::<4>(rows.as_ptr().cast(), some) };
             let frequency = _mm256_srli_epi32::<16>(interval);
             let start = _mm256_and_si256(interval, sixteen_bits);
             let divisor = _mm256_cvtepi32_ps(frequency);

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{WORD_SLACK, Words, scalar};
-use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, Row};
+use super::{Keys, WORD_SLACK, Words, scalar};
+use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, MAX_TABLES, Row};
 use crate::rans::{MAX_LANES, States, TABLE_SIZE};
 
 /// Lanes of a vector.
@@ -91,8 +91,7 @@ pub(super) unsafe fn compact(indexes: &[u8], skip: u8, out: &mut [u8]) -> usize 
 }
 
 /// # Safety
-/// The processor has the features, `indexes` and `symbols` are of equal length, `count` is the
-/// number of indexes from `skip` on.
+/// The processor has the features, `indexes` and `symbols` are of equal length.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt,bmi2")]
 pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]) {
     let least = _mm256_set1_epi8(skip as i8);
@@ -104,8 +103,9 @@ pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mu
         let chunk = unsafe { _mm256_loadu_si256(indexes.as_ptr().add(end).cast()) };
         let coded = _mm256_cmpge_epu8_mask(chunk, least);
         left -= coded.count_ones() as usize;
-        // SAFETY: `left` counts some of the elements before `end`, so 32 symbols from there end at
-        // or before end + 32; they lie before those written already.
+        assert!(left <= end, "count is not that of the coded elements");
+        // SAFETY: left <= end, and end + 32 <= symbols.len(). What is taken lies before what has
+        // been written.
         let some = unsafe { _mm512_loadu_epi16(symbols.as_ptr().add(left)) };
         let some = _mm512_maskz_expand_epi16(coded, some);
         // SAFETY: end + 32 <= symbols.len().
@@ -115,58 +115,52 @@ pub(super) unsafe fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mu
 }
 
 /// # Safety
-/// The processor has the features, `symbols` is as long as `indexes`, `out` 32 longer.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt,bmi2")]
+/// The processor has the features, `symbols` is as long as `indexes`, `out` 64 longer.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi2")]
 pub(super) unsafe fn keys(
+    largest: &[u8; MAX_TABLES],
     indexes: &[u8],
     symbols: &[i16],
     skip: u8,
     out: &mut [u16],
-) -> Option<usize> {
-    let skip = _mm256_set1_epi8(skip as i8);
-    let largest = _mm512_set1_epi16(MAX_SYMBOL);
-    let middle = _mm512_set1_epi16(COLUMNS as i16 / 2);
-    let mut count = 0;
-    let mut wrong = 0;
-    for (indexes, symbols) in indexes.chunks(32).zip(symbols.chunks(32)) {
-        let there = u32::MAX >> (32 - indexes.len());
+) -> Keys {
+    let skip = _mm512_set1_epi8(skip as i8);
+    // SAFETY: there are four times 64 bytes.
+    let largest: [__m512i; 4] =
+        std::array::from_fn(|i| unsafe { _mm512_loadu_epi8(largest.as_ptr().add(64 * i).cast()) });
+    let (mut count, mut escapes, mut wrong) = (0, 0, 0);
+    for (indexes, symbols) in indexes.chunks(64).zip(symbols.chunks(64)) {
+        let there = u64::MAX >> (64 - indexes.len());
         // SAFETY: only what is there is read.
-        let indexes = unsafe { _mm256_maskz_loadu_epi8(there, indexes.as_ptr().cast()) };
-        // SAFETY: as above; the chunks are of equal length.
-        let symbols = unsafe { _mm512_maskz_loadu_epi16(there, symbols.as_ptr()) };
-        let coded = _mm256_mask_cmpge_epu8_mask(there, indexes, skip);
-        wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
-        let held = _mm512_cmple_epu16_mask(_mm512_abs_epi16(symbols), largest);
-        let columns = _mm512_maskz_add_epi16(held, symbols, middle);
-        let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(indexes));
-        let front = _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns));
-        // SAFETY: count is at most the elements before, so 32 more are within `out`.
-        unsafe { _mm512_storeu_epi16(out.as_mut_ptr().add(count).cast(), front) };
-        count += coded.count_ones() as usize;
+        let tables = unsafe { _mm512_maskz_loadu_epi8(there, indexes.as_ptr().cast()) };
+        let coded = _mm512_mask_cmpge_epu8_mask(there, tables, skip);
+        let lower = _mm512_permutex2var_epi8(largest[0], tables, largest[1]);
+        let upper = _mm512_permutex2var_epi8(largest[2], tables, largest[3]);
+        let largest = _mm512_mask_blend_epi8(_mm512_movepi8_mask(tables), lower, upper);
+        let halves = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
+        let mut sizes = [_mm256_setzero_si256(); 2];
+        for (half, tables) in halves.into_iter().enumerate() {
+            let coded = (coded >> (32 * half)) as u32;
+            let there = (there >> (32 * half)) as u32;
+            let start = symbols.as_ptr().wrapping_add(32 * half);
+            // SAFETY: only what is there is read; the chunks are of equal length.
+            let symbols = unsafe { _mm512_maskz_loadu_epi16(there, start) };
+            wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
+            sizes[half] = _mm512_cvtusepi16_epi8(_mm512_abs_epi16(symbols));
+            let held =
+                _mm512_cmple_epu16_mask(_mm512_abs_epi16(symbols), _mm512_set1_epi16(MAX_SYMBOL));
+            let columns =
+                _mm512_maskz_add_epi16(held, symbols, _mm512_set1_epi16(COLUMNS as i16 / 2));
+            let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(tables));
+            let front = _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns));
+            // SAFETY: count is at most the elements before, so 32 more are within `out`.
+            unsafe { _mm512_storeu_epi16(out.as_mut_ptr().add(count).cast(), front) };
+            count += coded.count_ones() as usize;
+        }
+        let sizes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(sizes[0]), sizes[1]);
+        escapes |= _mm512_mask_cmpgt_epu8_mask(coded, sizes, largest);
     }
-    (wrong == 0).then_some(count)
-}
-
-/// # Safety
-/// The processor has the features, `rows` is not empty, `keys` and `out` are 16 longer than
-/// `count`.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn intervals(rows: &[Row], keys: &[u16], count: usize, out: &mut [u32]) -> bool {
-    let last = _mm256_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
-    let mut escapes = 0;
-    for at in (0..count).step_by(WIDTH) {
-        let there = 0xffff >> (WIDTH - WIDTH.min(count - at));
-        // SAFETY: at < count, and `keys` is 16 longer.
-        let some = unsafe { _mm256_loadu_si256(keys.as_ptr().add(at).cast()) };
-        let some = _mm512_cvtepu16_epi32(_mm256_min_epu16(some, last));
-        // SAFETY: no key is beyond the last of the rows.
-        let found = unsafe { _mm512_i32gather_epi32::<4>(some, rows.as_ptr().cast()) };
-        escapes |= _mm512_movepi32_mask(found) & there;
-        let found = _mm512_and_si512(found, _mm512_set1_epi32(i32::MAX));
-        // SAFETY: as for `keys`.
-        unsafe { _mm512_storeu_epi32(out.as_mut_ptr().add(at).cast(), found) };
-    }
-    escapes != 0
+    Keys { count, escapes: escapes != 0, wrong: wrong != 0 }
 }
 
 /// `V` vectors of lanes.
@@ -176,11 +170,13 @@ pub(super) unsafe fn intervals(rows: &[Row], keys: &[u16], count: usize, out: &m
 /// -0.8 / 2^24 (three roundings of 1 / 2^24 each and one Newton step, less the bias of 4 / 2^24).
 ///
 /// # Safety
-/// The processor has the features, `intervals` are whole rounds, `position` is within `words`.
+/// The processor has the features, `rows` is not empty, `keys` are whole rounds, `position` is
+/// within `words`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt,bmi2")]
 pub(super) unsafe fn encode<const V: usize>(
+    rows: &[Row],
     states: &mut States,
-    intervals: &[u32],
+    keys: &[u16],
     words: &mut [u16],
     position: &mut usize,
 ) -> usize {
@@ -192,13 +188,16 @@ pub(super) unsafe fn encode<const V: usize>(
     let mut x: [__m512i; V] = std::array::from_fn(|v| unsafe {
         _mm512_loadu_epi32(states.as_ptr().add(v * WIDTH).cast())
     });
-    let mut left = intervals.len();
+    let last = _mm256_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
+    let mut left = keys.len();
     while left > 0 && *position >= lanes + WORD_SLACK {
         left -= lanes;
         for (v, x) in x.iter_mut().enumerate().rev() {
-            // SAFETY: the round from `left` on is within `intervals`.
-            let interval =
-                unsafe { _mm512_loadu_epi32(intervals.as_ptr().add(left + v * WIDTH).cast()) };
+            // SAFETY: the round from `left` on is within `keys`.
+            let some = unsafe { _mm256_loadu_si256(keys.as_ptr().add(left + v * WIDTH).cast()) };
+            let some = _mm512_cvtepu16_epi32(_mm256_min_epu16(some, last));
+            // SAFETY: no key is beyond the last of the rows.
+            let interval = unsafe { _mm512_i32gather_epi32::<4>(some, rows.as_ptr().cast()) };
             let frequency = _mm512_srli_epi32::<16>(interval);
             let start = _mm512_and_si512(interval, _mm512_set1_epi32(0xffff));
             let divisor = _mm512_cvtepi32_ps(frequency);

@@ -3,7 +3,7 @@
 //! `scalar` is the plain one and defines what the others give. All loops work on rounds: as many
 //! symbols as there are lanes, the first on lane 0.
 
-use super::tables::{Lookup, Row};
+use super::tables::{Lookup, MAX_TABLES, Row};
 use super::{Level, States, TABLE_SIZE, WORD_BYTES};
 use crate::cpu::Kind;
 
@@ -15,7 +15,7 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod shuffles;
 
-/// Room that must be behind what `compact`, `keys` and `intervals` write.
+/// Room that must be behind what `compact` and `keys` write.
 pub(super) const SLACK: usize = 64;
 
 /// Free words that `encode` needs besides those of a round.
@@ -89,10 +89,11 @@ pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) ->
     }
 }
 
-/// Moves the first `count` symbols to where `indexes` is at least `skip`, and puts 0 elsewhere.
+/// Moves the first `count` symbols to where `indexes` is at least `skip`, and puts 0 elsewhere;
+/// `count` is what `compact` returned.
 pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]) {
     assert_eq!(indexes.len(), symbols.len());
-    assert_eq!(count, indexes.iter().filter(|&&index| index >= skip).count());
+    assert!(count <= indexes.len());
     match level.kind() {
         // SAFETY: the level is one of this processor's; what else is needed was asserted.
         #[cfg(target_arch = "x86_64")]
@@ -104,78 +105,69 @@ pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbo
     }
 }
 
-/// What finds the intervals of all elements with an index from `skip` on; returns their number,
-/// or None if an element that is not coded is not 0. `out` must be `SLACK` longer than `indexes`.
+/// What `keys` has found.
+pub(super) struct Keys {
+    pub(super) count: usize,
+    /// Whether one of the symbols lies beyond its table.
+    pub(super) escapes: bool,
+    /// Whether an element that is not coded is not 0.
+    pub(super) wrong: bool,
+}
+
+/// The keys of all elements with an index from `skip` on, at the front of `out`, which must be
+/// `SLACK` longer than `indexes`.
 pub(super) fn keys(
     level: Level,
+    largest: &[u8; MAX_TABLES],
     indexes: &[u8],
     symbols: &[i16],
     skip: u8,
     out: &mut [u16],
-) -> Option<usize> {
+) -> Keys {
     assert_eq!(indexes.len(), symbols.len());
     assert!(out.len() >= indexes.len() + SLACK);
     match level.kind() {
         // SAFETY: the level is one of this processor's; the lengths were asserted.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2::keys(indexes, symbols, skip, out) },
+        Kind::Avx2 => unsafe { avx2::keys(largest, indexes, symbols, skip, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::keys(indexes, symbols, skip, out) },
-        Kind::Scalar => scalar::keys(indexes, symbols, skip, out),
-    }
-}
-
-/// The intervals of `count` keys; true if one of them is an escape's. `keys` and `out` must be
-/// `SLACK` longer than `count`.
-pub(super) fn intervals(
-    level: Level,
-    rows: &[Row],
-    keys: &[u16],
-    count: usize,
-    out: &mut [u32],
-) -> bool {
-    assert!(!rows.is_empty() && keys.len() >= count + SLACK && out.len() >= count + SLACK);
-    match level.kind() {
-        // SAFETY: the level is one of this processor's; the lengths were asserted.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2::intervals(rows, keys, count, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::intervals(rows, keys, count, out) },
-        Kind::Scalar => scalar::intervals(rows, keys, count, out),
+        Kind::Avx512 => unsafe { avx512::keys(largest, indexes, symbols, skip, out) },
+        Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
     }
 }
 
 /// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words in front of `position`;
-/// returns how many intervals are left. Stops where fewer words than a round's and `WORD_SLACK`
-/// are free. `intervals` must be whole rounds.
+/// returns how many keys are left. Stops where fewer words than a round's and `WORD_SLACK`
+/// are free. `keys` must be whole rounds.
 pub(super) fn encode(
     level: Level,
     log2_lanes: u8,
+    rows: &[Row],
     states: &mut States,
-    intervals: &[u32],
+    keys: &[u16],
     words: &mut [u16],
     position: &mut usize,
 ) -> usize {
-    assert!(*position <= words.len() && intervals.len().is_multiple_of(1 << log2_lanes));
+    assert!(!rows.is_empty() && *position <= words.len());
+    assert!(keys.len().is_multiple_of(1 << log2_lanes));
     match level.kind() {
         // SAFETY: the level is one of this processor's; what else is needed was asserted.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => match log2_lanes {
-            4 => unsafe { avx2::encode::<2>(states, intervals, words, position) },
-            5 => unsafe { avx2::encode::<4>(states, intervals, words, position) },
-            6 => unsafe { avx2::encode::<8>(states, intervals, words, position) },
-            _ => scalar::encode(log2_lanes, states, intervals, words, position),
+            4 => unsafe { avx2::encode::<2>(rows, states, keys, words, position) },
+            5 => unsafe { avx2::encode::<4>(rows, states, keys, words, position) },
+            6 => unsafe { avx2::encode::<8>(rows, states, keys, words, position) },
+            _ => scalar::encode(log2_lanes, rows, states, keys, words, position),
         },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => match log2_lanes {
-            4 => unsafe { avx512::encode::<1>(states, intervals, words, position) },
-            5 => unsafe { avx512::encode::<2>(states, intervals, words, position) },
-            6 => unsafe { avx512::encode::<4>(states, intervals, words, position) },
-            _ => scalar::encode(log2_lanes, states, intervals, words, position),
+            4 => unsafe { avx512::encode::<1>(rows, states, keys, words, position) },
+            5 => unsafe { avx512::encode::<2>(rows, states, keys, words, position) },
+            6 => unsafe { avx512::encode::<4>(rows, states, keys, words, position) },
+            _ => scalar::encode(log2_lanes, rows, states, keys, words, position),
         },
-        Kind::Scalar => scalar::encode(log2_lanes, states, intervals, words, position),
+        Kind::Scalar => scalar::encode(log2_lanes, rows, states, keys, words, position),
     }
 }

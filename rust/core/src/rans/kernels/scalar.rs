@@ -1,11 +1,8 @@
 //! The plain loops; no `unsafe`.
 
-use super::{WORD_SLACK, Words};
-use crate::rans::tables::{ESCAPE, Interval, Lookup, Row, key};
+use super::{Keys, WORD_SLACK, Words};
+use crate::rans::tables::{ESCAPE, Lookup, MAX_TABLES, Row, key};
 use crate::rans::{LOWER_BOUND, States, TABLE_BITS, TABLE_SIZE, WORD_BYTES};
-
-/// Symbols of one step on few lanes, so that the checks before it cost little.
-const LEAST: usize = 16;
 
 pub(super) fn decode(
     log2_lanes: u8,
@@ -15,30 +12,55 @@ pub(super) fn decode(
     indexes: &[u8],
     symbols: &mut [i16],
 ) -> usize {
-    let mask = (1 << log2_lanes) - 1;
-    let step = LEAST.max(1 << log2_lanes);
+    // Steps are of at least 16 symbols, so that the checks before each cost little.
+    match log2_lanes {
+        0 => decode_on::<1, 16>(lookups, states, words, indexes, symbols),
+        1 => decode_on::<2, 16>(lookups, states, words, indexes, symbols),
+        2 => decode_on::<4, 16>(lookups, states, words, indexes, symbols),
+        3 => decode_on::<8, 16>(lookups, states, words, indexes, symbols),
+        4 => decode_on::<16, 16>(lookups, states, words, indexes, symbols),
+        5 => decode_on::<32, 32>(lookups, states, words, indexes, symbols),
+        _ => decode_on::<64, 64>(lookups, states, words, indexes, symbols),
+    }
+}
+
+/// On `LANES` lanes, in steps of `STEP` symbols.
+fn decode_on<const LANES: usize, const STEP: usize>(
+    lookups: &[[Lookup; TABLE_SIZE]],
+    states: &mut States,
+    words: &mut Words,
+    indexes: &[u8],
+    symbols: &mut [i16],
+) -> usize {
     let last = lookups.len() - 1;
     let mut done = 0;
-    for (indexes, symbols) in indexes.chunks_exact(step).zip(symbols.chunks_exact_mut(step)) {
-        if !words.hold(step) {
+    let (all_indexes, _) = indexes.as_chunks::<STEP>();
+    let (all_symbols, _) = symbols.as_chunks_mut::<STEP>();
+    for (indexes, symbols) in all_indexes.iter().zip(all_symbols) {
+        if !words.hold(STEP) {
             break;
         }
-        let some = &words.data[words.position..][..step * WORD_BYTES];
+        let (some, _) = words.data[words.position..].as_chunks::<WORD_BYTES>();
+        let Some(some) = some.first_chunk::<STEP>() else {
+            break;
+        };
         let mut taken = 0;
         let mut lowest = 0;
-        for (k, (&index, symbol)) in indexes.iter().zip(symbols).enumerate() {
-            let state = &mut states[k & mask];
-            let found = lookups[usize::from(index).min(last)][*state as usize % TABLE_SIZE];
+        for k in 0..STEP {
+            let state = &mut states[k % LANES];
+            let found = lookups[usize::from(indexes[k]).min(last)][*state as usize % TABLE_SIZE];
             let next = found.frequency() * (*state >> TABLE_BITS) + found.distance();
-            let word = u32::from(u16::from_le_bytes([some[taken], some[taken + 1]]));
+            // There are at most k; the modulus only says so to the compiler.
+            let word = u32::from(u16::from_le_bytes(some[taken % STEP]));
             let low = next < LOWER_BOUND;
-            *state = if low { next << 16 | word } else { next };
-            taken += usize::from(low) * WORD_BYTES;
-            *symbol = found.stored();
-            lowest = lowest.min(*symbol);
+            // Without a branch: which states are low is as random as the stream.
+            *state = next << (16 * u32::from(low)) | word & u32::from(low).wrapping_neg();
+            taken += usize::from(low);
+            symbols[k] = found.stored();
+            lowest = lowest.min(symbols[k]);
         }
-        words.position += taken;
-        done += step;
+        words.position += taken * WORD_BYTES;
+        done += STEP;
         if lowest == ESCAPE {
             break;
         }
@@ -60,54 +82,50 @@ pub(super) fn expand(indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]
     for (i, &index) in indexes.iter().enumerate().rev() {
         let coded = index >= skip;
         left -= usize::from(coded);
-        // Of the symbols to come none is at or behind i, so what is there is no longer needed.
-        symbols[i] = if coded { symbols[left] } else { 0 };
+        // left <= i, so what is overwritten is no longer needed.
+        symbols[i] = symbols[left] & i16::from(coded).wrapping_neg();
     }
 }
 
-pub(super) fn keys(indexes: &[u8], symbols: &[i16], skip: u8, out: &mut [u16]) -> Option<usize> {
-    let mut count = 0;
-    let mut wrong = 0;
+pub(super) fn keys(
+    largest: &[u8; MAX_TABLES],
+    indexes: &[u8],
+    symbols: &[i16],
+    skip: u8,
+    out: &mut [u16],
+) -> Keys {
+    let (mut count, mut escapes, mut wrong) = (0, false, false);
     for (&index, &symbol) in indexes.iter().zip(symbols) {
         let coded = index >= skip;
         out[count] = key(index, symbol);
         count += usize::from(coded);
-        wrong |= if coded { 0 } else { symbol };
+        escapes |= coded & (symbol.unsigned_abs() > largest[usize::from(index)].into());
+        wrong |= !coded & (symbol != 0);
     }
-    (wrong == 0).then_some(count)
-}
-
-pub(super) fn intervals(rows: &[Row], keys: &[u16], count: usize, out: &mut [u32]) -> bool {
-    let rows = rows.as_flattened();
-    let mut all = 0;
-    for (&key, out) in keys[..count].iter().zip(out) {
-        let interval = rows[usize::from(key).min(rows.len() - 1)];
-        all |= interval.0;
-        *out = interval.plain().0;
-    }
-    Interval(all).is_escape()
+    Keys { count, escapes, wrong }
 }
 
 pub(super) fn encode(
     log2_lanes: u8,
+    rows: &[Row],
     states: &mut States,
-    intervals: &[u32],
+    keys: &[u16],
     words: &mut [u16],
     position: &mut usize,
 ) -> usize {
     let lanes = 1 << log2_lanes;
-    let mut left = intervals.len();
-    for round in intervals.rchunks_exact(lanes) {
+    let rows = rows.as_flattened();
+    let mut left = keys.len();
+    for round in keys.rchunks_exact(lanes) {
         if *position < lanes + WORD_SLACK {
             break;
         }
-        for (state, &interval) in states[..lanes].iter_mut().zip(round).rev() {
-            let (next, word) = Interval(interval).push(*state);
+        for (state, &key) in states[..lanes].iter_mut().zip(round).rev() {
+            let (next, high) = rows[usize::from(key)].push(*state);
+            // What is not shed is overwritten by the next word.
+            words[*position - 1] = *state as u16;
+            *position -= usize::from(high);
             *state = next;
-            if let Some(word) = word {
-                *position -= 1;
-                words[*position] = word;
-            }
         }
         left -= lanes;
     }

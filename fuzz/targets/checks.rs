@@ -176,7 +176,7 @@ fn round_trip(tables: &Tables, indexes: &[u8], data: &[u8], log2_lanes: u8) {
             Some(&byte) if index >= tables.skip() => match byte {
                 0..=199 => i16::from(byte) % 5 - 2,
                 200..=249 => i16::from(byte) - 225,
-                _ => i16::from(byte) * 129 * if i % 2 == 0 { 1 } else { -1 },
+                _ => i16::from(byte) * 128 * if i % 2 == 0 { 1 } else { -1 },
             },
             _ => 0,
         })

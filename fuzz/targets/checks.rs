@@ -90,7 +90,7 @@ pub fn coder(data: &[u8]) {
     };
     let log2_lanes = lanes % 7;
     let tables = tables(shape % 9);
-    let count = usize::from(count) * usize::from(1 + (shape >> 4)).pow(2);
+    let count = usize::from(count) * usize::from(1 + (shape >> 5));
     // Indexes that depend on the data, so that mutations move elements between tables.
     let index = |i: usize| {
         let byte = stream.get(i % stream.len().max(1)).copied().unwrap_or(0);

@@ -28,6 +28,10 @@ MEBIBYTES = 512
 SYNC = bytes.fromhex("7fd32c8b")
 
 
+Unit = tuple[bool, int, bytes]
+"""Whether a sync word stands before it; its type and payload."""
+
+
 class Checker:
     """One loaded network for many streams."""
 
@@ -86,11 +90,12 @@ def changed(data: bytes, chance: random.Random) -> bytes:
     return bytes(bytes_)
 
 
-def split(stream: bytes) -> list[tuple[int, bytes]]:
-    """Type and payload of the units of a whole stream."""
+def split(stream: bytes) -> list[Unit]:
+    """The units of a whole stream."""
     at, units = 10, []
     while at < len(stream):
-        at += len(SYNC) if stream[at : at + len(SYNC)] == SYNC else 0
+        synced = stream[at : at + len(SYNC)] == SYNC
+        at += len(SYNC) if synced else 0
         size = shift = 0
         end = at + 1
         while True:
@@ -99,22 +104,22 @@ def split(stream: bytes) -> list[tuple[int, bytes]]:
             end += 1
             if stream[end - 1] < 0x80:
                 break
-        units.append((stream[at], stream[end : end + size]))
+        units.append((synced, stream[at], stream[end : end + size]))
         at = end + size + 4
     return units
 
 
-def joined(units: list[tuple[int, bytes]]) -> bytes:
+def joined(units: list[Unit]) -> bytes:
     """The stream of these units, with checksums as they must be."""
     stream = bytes.fromhex("8b554932430d0a1a0100")
-    for kind, payload in units:
+    for synced, kind, payload in units:
         size = len(payload)
         length = bytearray()
         while size >= 0x80:
             length.append(size & 0x7F | 0x80)
             size >>= 7
         unit = bytes([kind, *length, size]) + payload
-        stream += SYNC if kind & 0x87 == 2 else b""
+        stream += SYNC if synced else b""
         stream += unit + _core.crc32c(unit).to_bytes(4, "little")
     return stream
 
@@ -126,16 +131,16 @@ def mutation(streams: list[bytes], chance: random.Random) -> bytes:
     units = split(stream)
     for _ in range(chance.randrange(1, 3)):
         at = chance.randrange(len(units))
-        kind, payload = units[at]
+        synced, kind, payload = units[at]
         what = chance.randrange(8)
         if what == 0:
-            units[at] = (kind ^ 1 << chance.randrange(8), payload)
+            units[at] = (synced, kind ^ 1 << chance.randrange(8), payload)
         elif what == 1:
             units.insert(chance.randrange(len(units)), units[at])
         elif what == 2 and len(units) > 1:
             del units[at]
         else:
-            units[at] = (kind, changed(payload, chance))
+            units[at] = (synced, kind, changed(payload, chance))
     return joined(units)
 
 

@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 test-rust:
-	cargo test --workspace
+	cargo test --workspace -- --show-output
 
 test-python: $(INSTALLED)
 	$(BIN)/python -m pytest

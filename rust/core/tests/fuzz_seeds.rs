@@ -12,9 +12,10 @@ fn replay(target: &str, check: fn(&[u8])) {
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty(), "{}", folder.display());
     for file in &files {
-        println!("{}", file.display());
+        eprintln!("{}", file.display());
         check(&fs::read(file).unwrap());
     }
+    println!("{target}: {} seeds", files.len());
 }
 
 #[test]

@@ -167,8 +167,8 @@ def main() -> None:
             (SEEDS / name).write_bytes(stream)
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
     print(
-        f"seed {arguments.seed}: {count} streams, {checker.frames} frames, {checker.errors} errors, "
-        f"{findings} findings, peak memory {peak()} MiB"
+        f"seed {arguments.seed}: {count} streams, {checker.frames} frames, "
+        f"{checker.errors} errors, {findings} findings, peak memory {peak()} MiB"
     )
     sys.exit(1 if findings else 0)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 FUZZ = Path(__file__).parent.parent / "fuzz"
+SEEDS = sorted((FUZZ / "seeds" / "decoder").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def checker(fuzzer: Any) -> Any:
     return fuzzer.Checker()
 
 
-@pytest.mark.parametrize("seed", sorted((FUZZ / "seeds" / "decoder").iterdir()), ids=lambda seed: seed.name)
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.name)
 def test_seed(checker: Any, seed: Path) -> None:
     checker.check(seed.read_bytes())
 

@@ -23,17 +23,16 @@ class Data:
         lengths = np.fromfile(folder / f"{name}.lengths", "<u2")
         ends = np.cumsum(lengths)
         self.tables = [
-            frequencies[end - length : end]
-            for end, length in zip(ends, lengths, strict=True)
+            frequencies[end - length : end] for end, length in zip(ends, lengths, strict=True)
         ]
         self.scales = 0.11 * (16 / 0.11) ** (np.arange(len(lengths)) / (len(lengths) - 1))
 
 
-def best(run: Callable[[], object]) -> float:
-    """Shortest of some runs, seconds of this thread on a processor."""
+def best(run: Callable[..., object], *arguments: object) -> float:
+    """Shortest of some runs with those arguments, seconds of this thread on a processor."""
     times = []
     for _ in range(RUNS):
         start = time.thread_time()
-        run()
+        run(*arguments)
         times.append(time.thread_time() - start)
     return min(times)

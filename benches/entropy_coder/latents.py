@@ -71,7 +71,9 @@ def write(clip: str, folder: Path, qps: list[int]) -> None:
         for number, kind in enumerate(("intra", "inter")):
             coder.encode(planes[2 * number : 2 * number + 2], qp=qp, cycle=number, intra=not number)
             name = f"latents_{kind}_qp{qp}"
-            indexes, symbols = (np.concatenate(taken) for taken in zip(*Recorder.taken, strict=True))
+            indexes, symbols = (
+                np.concatenate(taken) for taken in zip(*Recorder.taken, strict=True)
+            )
             indexes.tofile(folder / f"{name}.indexes")
             symbols.astype("<i2").tofile(folder / f"{name}.symbols")
             frequencies.astype("<u2").tofile(folder / f"{name}.frequencies")

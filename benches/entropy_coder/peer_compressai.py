@@ -18,9 +18,7 @@ def load_ans():
     for file in importlib.metadata.files("compressai") or ():
         if file.name.startswith("ans.") and file.suffix == ".so":
             loader = importlib.machinery.ExtensionFileLoader("ans", str(file.locate()))
-            module = importlib.util.module_from_spec(
-                importlib.util.spec_from_loader("ans", loader)
-            )
+            module = importlib.util.module_from_spec(importlib.util.spec_from_loader("ans", loader))
             loader.exec_module(module)
             return module
     raise SystemExit("no ans in compressai")
@@ -45,8 +43,8 @@ def main() -> None:
         stream = encoder.encode_with_indexes(symbols, *arguments)
         if decoder.decode_with_indexes(stream, *arguments) != symbols:
             raise SystemExit("CompressAI decodes something else")
-        encode = best(lambda: encoder.encode_with_indexes(symbols, *arguments))
-        decode = best(lambda: decoder.decode_with_indexes(stream, *arguments))
+        encode = best(encoder.encode_with_indexes, symbols, *arguments)
+        decode = best(decoder.decode_with_indexes, stream, *arguments)
         results.append(
             {
                 "data": name,

@@ -24,7 +24,9 @@ def main() -> None:
             probabilities = table.astype(np.float32) / 4096
             model = constriction.stream.model.Categorical(probabilities, perfect=False)
             # What the table lacks has its escape.
-            groups.append((np.where((symbols < 0) | (symbols > 2 * largest), len(table) - 1, symbols), model))
+            groups.append(
+                (np.where((symbols < 0) | (symbols > 2 * largest), len(table) - 1, symbols), model)
+            )
         groups = [(symbols.astype(np.int32), model) for symbols, model in groups if len(symbols)]
 
         def encode(groups=groups):

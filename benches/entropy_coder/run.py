@@ -1,9 +1,10 @@
 """Speed of the entropy coder beside others, in one run: python benches/entropy_coder/run.py [CLIP]
 
-Prints a Markdown table: ours at every level of the processor, CompressAI's `ans` and constriction on
-the same symbols, each in an environment of its own, which is made in the cache folder at the first
-run. With a CLIP (any video), also the latents of one pair of it, scaled to 1920x1080 and coded with
-the shipped model: from Rust, and from Python through the binding. All figures are of one thread.
+Prints a Markdown table: ours at every level of the processor, CompressAI's `ans` and constriction
+on the same symbols, each in an environment of its own, which is made in the cache folder at the
+first run. With a CLIP (any video), also the latents of one pair of it, scaled to 1920x1080 and
+coded with the shipped model: from Rust, and from Python through the binding. All figures are of one
+thread, in millions of elements per second of a processor, the best of some runs.
 """
 
 import argparse

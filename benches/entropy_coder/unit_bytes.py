@@ -31,8 +31,7 @@ def main() -> None:
     classes = defaultdict(list)
     for clip in arguments.clips:
         frames = [
-            smaller(frame, arguments.scale)
-            for frame in islice(open_source(clip), arguments.frames)
+            smaller(frame, arguments.scale) for frame in islice(open_source(clip), arguments.frames)
         ]
         for qp in arguments.qp:
             recorded.clear()

@@ -212,8 +212,8 @@ impl Coding {
                 rows,
                 &mut self.states,
                 &rounds[..left],
-                &mut self.words.words,
-                &mut self.words.position,
+                &mut self.words.buffer,
+                &mut self.words.count,
             );
         }
         self.put_each(rows, head, first & (lanes - 1));
@@ -226,7 +226,7 @@ impl Coding {
         for (state, &key) in self.states[lane..].iter_mut().zip(keys).rev() {
             let (next, high) = rows[usize::from(key)].push(*state);
             if high {
-                self.words.push_front(*state as u16);
+                self.words.push(*state as u16);
             }
             *state = next;
         }
@@ -238,39 +238,36 @@ impl Coding {
         let mut stream =
             Vec::with_capacity(size_of_val(states) + size_of_val(words) + bypass.len());
         stream.extend(states.iter().flat_map(|state| state.to_le_bytes()));
-        stream.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        stream.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
         stream.extend_from_slice(bypass);
         stream
     }
 }
 
-/// Words, filled from the back.
+/// Words, the last of the stream first.
 #[derive(Default)]
 struct WordStack {
-    words: Vec<u16>,
-    /// Of the word that was put last.
-    position: usize,
+    /// More than there are words, so that the loops can write whole vectors.
+    buffer: Vec<u16>,
+    count: usize,
 }
 
 impl WordStack {
     /// Makes room for so many words more.
-    fn reserve(&mut self, count: usize) {
-        if self.position < count {
-            let held = self.words.len() - self.position;
-            let mut larger = vec![0; (2 * self.words.len()).max(held + count).max(1024)];
-            let position = larger.len() - held;
-            larger[position..].copy_from_slice(self.as_slice());
-            *self = Self { words: larger, position };
+    fn reserve(&mut self, more: usize) {
+        if self.buffer.len() - self.count < more {
+            let size = (2 * self.buffer.len()).max(self.count + more).max(1024);
+            self.buffer.resize(size, 0);
         }
     }
 
     /// `reserve` has made room.
-    fn push_front(&mut self, word: u16) {
-        self.position -= 1;
-        self.words[self.position] = word;
+    fn push(&mut self, word: u16) {
+        self.buffer[self.count] = word;
+        self.count += 1;
     }
 
     fn as_slice(&self) -> &[u16] {
-        &self.words[self.position..]
+        &self.buffer[..self.count]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::shuffles::{GATHER, GATHER_BACK, GATHER_BYTES, SCATTER};
+use super::shuffles::{GATHER, GATHER_BYTES, GATHER_REVERSED, SCATTER};
 use super::{Keys, WORD_SLACK, Words, scalar};
 use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, MAX_TABLES, Row};
 use crate::rans::{MAX_LANES, States, TABLE_SIZE};
@@ -230,7 +230,7 @@ pub(super) unsafe fn encode<const V: usize>(
     });
     let last = _mm_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
     let mut left = keys.len();
-    while left > 0 && *position >= lanes + WORD_SLACK {
+    while left > 0 && words.len() - *position >= lanes + WORD_SLACK {
         left -= lanes;
         for (v, x) in x.iter_mut().enumerate().rev() {
             // SAFETY: the round from `left` on is within `keys`.
@@ -247,11 +247,11 @@ pub(super) unsafe fn encode<const V: usize>(
 
             let low = _mm256_cmpgt_epi32(frequency, _mm256_srli_epi32::<20>(*x));
             let high = !mask_of(low);
-            let some = _mm_shuffle_epi8(low_words(*x), shuffle(&GATHER_BACK, high));
+            let some = _mm_shuffle_epi8(low_words(*x), shuffle(&GATHER_REVERSED, high));
             // SAFETY: a word for every lane and WIDTH more were free before the round; what is
-            // written in front of the words is overwritten by those that follow.
-            unsafe { _mm_storeu_si128(words.as_mut_ptr().add(*position - WIDTH).cast(), some) };
-            *position -= high.count_ones() as usize;
+            // written behind the words is overwritten by those that follow.
+            unsafe { _mm_storeu_si128(words.as_mut_ptr().add(*position).cast(), some) };
+            *position += high.count_ones() as usize;
             let upper = _mm256_srli_epi32::<16>(*x);
             let y = _mm256_blendv_epi8(upper, *x, low);
 

@@ -9,6 +9,16 @@ use crate::rans::{MAX_LANES, States, TABLE_SIZE};
 /// Lanes of a vector.
 const WIDTH: usize = 16;
 
+/// The low word of each lane.
+const LOW_WORDS: u32 = 0x5555_5555;
+
+/// 0 to 15.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn counting() -> __m512i {
+    _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+}
+
 /// `V` vectors of lanes.
 ///
 /// # Safety
@@ -184,18 +194,22 @@ pub(super) unsafe fn encode<const V: usize>(
     let lanes = V * WIDTH;
     let below_one = _mm512_set1_ps(1.0 - 4.0 / (1 << 24) as f32);
     let table_size = _mm512_set1_epi32(TABLE_SIZE as i32);
+    // The last lane comes first in a vector, as its word comes first in the buffer.
+    let reversed = _mm512_sub_epi32(_mm512_set1_epi32(WIDTH as i32 - 1), counting());
     // SAFETY: `states` has room for V vectors.
     let mut x: [__m512i; V] = std::array::from_fn(|v| unsafe {
-        _mm512_loadu_epi32(states.as_ptr().add(v * WIDTH).cast())
+        let x = _mm512_loadu_epi32(states.as_ptr().add(v * WIDTH).cast());
+        _mm512_permutexvar_epi32(reversed, x)
     });
     let last = _mm256_set1_epi16((rows.len() * COLUMNS - 1).min(0xffff) as i16);
     let mut left = keys.len();
-    while left > 0 && *position >= lanes + WORD_SLACK {
+    while left > 0 && words.len() - *position >= lanes + WORD_SLACK {
         left -= lanes;
         for (v, x) in x.iter_mut().enumerate().rev() {
             // SAFETY: the round from `left` on is within `keys`.
             let some = unsafe { _mm256_loadu_si256(keys.as_ptr().add(left + v * WIDTH).cast()) };
-            let some = _mm512_cvtepu16_epi32(_mm256_min_epu16(some, last));
+            let some = _mm512_castsi256_si512(_mm256_min_epu16(some, last));
+            let some = _mm512_maskz_permutexvar_epi16(LOW_WORDS, reversed, some);
             // SAFETY: no key is beyond the last of the rows.
             let interval = unsafe { _mm512_i32gather_epi32::<4>(some, rows.as_ptr().cast()) };
             let frequency = _mm512_srli_epi32::<16>(interval);
@@ -206,14 +220,11 @@ pub(super) unsafe fn encode<const V: usize>(
             let reciprocal = _mm512_fmadd_ps(rough, error, rough);
 
             let high = _mm512_cmpge_epu32_mask(_mm512_srli_epi32::<20>(*x), frequency);
-            let count = high.count_ones();
             let some = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(high, *x));
-            *position -= count as usize;
-            let there = ((1u32 << count) - 1) as u16;
-            // SAFETY: a word for every lane was free before the round, and only `count` are written.
-            unsafe {
-                _mm256_mask_storeu_epi16(words.as_mut_ptr().add(*position).cast(), there, some)
-            };
+            // SAFETY: a word for every lane and WIDTH more were free before the round; what is
+            // written behind the words is overwritten by those that follow.
+            unsafe { _mm256_storeu_si256(words.as_mut_ptr().add(*position).cast(), some) };
+            *position += high.count_ones() as usize;
             let y = _mm512_mask_srli_epi32::<16>(*x, high, *x);
 
             let quotient = _mm512_cvttps_epu32(_mm512_mul_ps(_mm512_cvtepu32_ps(y), reciprocal));
@@ -226,7 +237,10 @@ pub(super) unsafe fn encode<const V: usize>(
     }
     for (v, x) in x.into_iter().enumerate() {
         // SAFETY: `states` has room for V vectors.
-        unsafe { _mm512_storeu_epi32(states.as_mut_ptr().add(v * WIDTH).cast(), x) };
+        unsafe {
+            let x = _mm512_permutexvar_epi32(reversed, x);
+            _mm512_storeu_epi32(states.as_mut_ptr().add(v * WIDTH).cast(), x);
+        }
     }
     left
 }

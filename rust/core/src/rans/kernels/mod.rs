@@ -19,7 +19,7 @@ mod shuffles;
 pub(super) const SLACK: usize = 64;
 
 /// Free words that `encode` needs besides those of a round.
-pub(super) const WORD_SLACK: usize = 8;
+pub(super) const WORD_SLACK: usize = 16;
 
 /// The words of a stream, as far as they may reach at the moment.
 pub(super) struct Words<'a> {
@@ -38,6 +38,11 @@ impl Words<'_> {
     }
 }
 
+type Decode =
+    unsafe fn(&[[Lookup; TABLE_SIZE]], &mut States, &mut Words, &[u8], &mut [i16]) -> usize;
+
+type Encode = unsafe fn(&[Row], &mut States, &[u16], &mut [u16], &mut usize) -> usize;
+
 /// Decodes rounds on 2^`log2_lanes` lanes; returns the number of symbols.
 ///
 /// Stops before a round for which `indexes` or the words might not suffice, and after a round with
@@ -53,25 +58,23 @@ pub(super) fn decode(
 ) -> usize {
     assert!(!lookups.is_empty() && words.limit <= words.data.len());
     assert_eq!(indexes.len(), symbols.len());
-    match level.kind() {
-        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    let run: Decode = match (level.kind(), log2_lanes) {
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => match log2_lanes {
-            4 => unsafe { avx2::decode::<2>(lookups, states, words, indexes, symbols) },
-            5 => unsafe { avx2::decode::<4>(lookups, states, words, indexes, symbols) },
-            6 => unsafe { avx2::decode::<8>(lookups, states, words, indexes, symbols) },
-            _ => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
-        },
-        // SAFETY: as above.
+        (Kind::Avx2, 4) => avx2::decode::<2>,
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => match log2_lanes {
-            4 => unsafe { avx512::decode::<1>(lookups, states, words, indexes, symbols) },
-            5 => unsafe { avx512::decode::<2>(lookups, states, words, indexes, symbols) },
-            6 => unsafe { avx512::decode::<4>(lookups, states, words, indexes, symbols) },
-            _ => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
-        },
-        Kind::Scalar => scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
-    }
+        (Kind::Avx2, 5) => avx2::decode::<4>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 6) => avx2::decode::<8>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 4) => avx512::decode::<1>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 5) => avx512::decode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 6) => avx512::decode::<4>,
+        _ => return scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
+    };
+    // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    unsafe { run(lookups, states, words, indexes, symbols) }
 }
 
 /// Copies the indexes from `skip` on to the front of `out`; returns their number. `out` must be
@@ -79,11 +82,11 @@ pub(super) fn decode(
 pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) -> usize {
     assert!(out.len() >= indexes.len() + SLACK);
     match level.kind() {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's; the length of `out` was asserted.
-        #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2::compact(indexes, skip, out) },
-        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::compact(indexes, skip, out) },
         Kind::Scalar => scalar::compact(indexes, skip, out),
     }
@@ -95,11 +98,11 @@ pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbo
     assert_eq!(indexes.len(), symbols.len());
     assert!(count <= indexes.len());
     match level.kind() {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's; what else is needed was asserted.
-        #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2::expand(indexes, skip, count, symbols) },
-        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::expand(indexes, skip, count, symbols) },
         Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
     }
@@ -127,19 +130,19 @@ pub(super) fn keys(
     assert_eq!(indexes.len(), symbols.len());
     assert!(out.len() >= indexes.len() + SLACK);
     match level.kind() {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's; the lengths were asserted.
-        #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2::keys(largest, indexes, symbols, skip, out) },
-        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::keys(largest, indexes, symbols, skip, out) },
         Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
     }
 }
 
-/// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words in front of `position`;
-/// returns how many keys are left. Stops where fewer words than a round's and `WORD_SLACK`
-/// are free. `keys` must be whole rounds.
+/// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words from `position` on, the last of
+/// the stream first; returns how many keys are left. Stops where fewer words than a round's and
+/// `WORD_SLACK` are free. `keys` must be whole rounds.
 pub(super) fn encode(
     level: Level,
     log2_lanes: u8,
@@ -151,23 +154,21 @@ pub(super) fn encode(
 ) -> usize {
     assert!(!rows.is_empty() && *position <= words.len());
     assert!(keys.len().is_multiple_of(1 << log2_lanes));
-    match level.kind() {
-        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    let run: Encode = match (level.kind(), log2_lanes) {
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => match log2_lanes {
-            4 => unsafe { avx2::encode::<2>(rows, states, keys, words, position) },
-            5 => unsafe { avx2::encode::<4>(rows, states, keys, words, position) },
-            6 => unsafe { avx2::encode::<8>(rows, states, keys, words, position) },
-            _ => scalar::encode(log2_lanes, rows, states, keys, words, position),
-        },
-        // SAFETY: as above.
+        (Kind::Avx2, 4) => avx2::encode::<2>,
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => match log2_lanes {
-            4 => unsafe { avx512::encode::<1>(rows, states, keys, words, position) },
-            5 => unsafe { avx512::encode::<2>(rows, states, keys, words, position) },
-            6 => unsafe { avx512::encode::<4>(rows, states, keys, words, position) },
-            _ => scalar::encode(log2_lanes, rows, states, keys, words, position),
-        },
-        Kind::Scalar => scalar::encode(log2_lanes, rows, states, keys, words, position),
-    }
+        (Kind::Avx2, 5) => avx2::encode::<4>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 6) => avx2::encode::<8>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 4) => avx512::encode::<1>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 5) => avx512::encode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 6) => avx512::encode::<4>,
+        _ => return scalar::encode(log2_lanes, rows, states, keys, words, position),
+    };
+    // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    unsafe { run(rows, states, keys, words, position) }
 }

@@ -117,14 +117,14 @@ pub(super) fn encode(
     let rows = rows.as_flattened();
     let mut left = keys.len();
     for round in keys.rchunks_exact(lanes) {
-        if *position < lanes + WORD_SLACK {
+        if words.len() - *position < lanes + WORD_SLACK {
             break;
         }
         for (state, &key) in states[..lanes].iter_mut().zip(round).rev() {
             let (next, high) = rows[usize::from(key)].push(*state);
             // What is not shed is overwritten by the next word.
-            words[*position - 1] = *state as u16;
-            *position -= usize::from(high);
+            words[*position] = *state as u16;
+            *position += usize::from(high);
             *state = next;
         }
         left -= lanes;

@@ -26,18 +26,18 @@ pub(super) static GATHER: [[u8; 16]; 256] = {
     table
 };
 
-/// Words at the set bits to the back, in order.
-pub(super) static GATHER_BACK: [[u8; 16]; 256] = {
+/// Words at the set bits to the front, the last one first.
+pub(super) static GATHER_REVERSED: [[u8; 16]; 256] = {
     let mut table = [[NONE; 16]; 256];
     let mut mask = 0;
     while mask < 256 {
-        let (mut bit, mut found) = (8, 8);
+        let (mut bit, mut found) = (8, 0);
         while bit > 0 {
             bit -= 1;
             if is_set(mask, bit) {
-                found -= 1;
                 table[mask][2 * found] = 2 * bit as u8;
                 table[mask][2 * found + 1] = 2 * bit as u8 + 1;
+                found += 1;
             }
         }
         mask += 1;

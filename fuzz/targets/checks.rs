@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each fuzzer uses one of them")]
 
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use ui2c_core::bitstream::{
     Content, Limits, MAGIC, Parser, SYNC, Unit, VERSION, crc32c, index_at_end,
@@ -97,16 +98,16 @@ pub fn coder(data: &[u8]) {
         byte.wrapping_add(i as u8).wrapping_mul(29) >> 5
     };
     let indexes: Vec<u8> = (0..count).map(index).collect();
-    let plain = decode_plainly(&tables, &indexes, stream, log2_lanes).ok();
+    let plain = decode_plainly(tables, &indexes, stream, log2_lanes).ok();
     for &level in Level::available() {
-        let decoded = decode(level, &tables, &indexes, stream, log2_lanes);
+        let decoded = decode(level, tables, &indexes, stream, log2_lanes);
         assert!(!matches!(decoded, Err(Error::InvalidArgument { .. })));
         assert_eq!(decoded.ok(), plain, "{level}");
     }
     if let Some(symbols) = plain {
-        assert_eq!(encode(Level::highest(), &tables, &indexes, &symbols, log2_lanes), stream);
+        assert_eq!(encode(Level::highest(), tables, &indexes, &symbols, log2_lanes), stream);
     }
-    round_trip(&tables, &indexes, stream, log2_lanes);
+    round_trip(tables, &indexes, stream, log2_lanes);
     if let Ok(mut decoder) = Decoder::new(stream, log2_lanes) {
         let (rows, columns) = (usize::from(count as u8 % 13), usize::from(shape % 11) + 1);
         match field::decode(&mut decoder, 2, rows, columns) {
@@ -117,7 +118,12 @@ pub fn coder(data: &[u8]) {
 }
 
 /// Eight tables, the first `skip` of which are skipped.
-fn tables(skip: u8) -> Tables {
+fn tables(skip: u8) -> &'static Tables {
+    static TABLES: LazyLock<Vec<Tables>> = LazyLock::new(|| (0..9).map(make_tables).collect());
+    &TABLES[usize::from(skip)]
+}
+
+fn make_tables(skip: u8) -> Tables {
     let shapes: [&[u16]; 4] =
         [&[4095, 1], &[1, 4093, 1, 1], &[500, 3000, 500, 96], &[1, 40, 500, 2900, 500, 40, 1, 114]];
     let flat = [16; 256];

@@ -84,10 +84,13 @@ class Loader:
 
     def clip(self, units: int, row: int) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
         """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window."""
-        name = list(self.shards)[self.random.integers(len(self.shards))]
-        frames, steps, vectors = self.shards[name]
-        chosen = self.random.integers(len(frames))
         per_unit = self.config.frames_per_unit
+        needed = 1 + units * per_unit
+        names = [name for name, parts in self.shards.items() if parts[0].shape[1] >= needed]
+        if not names:
+            raise ValueError(f"no shard in {self.folder} has clips of {needed} frames")
+        frames, steps, vectors = self.shards[names[self.random.integers(len(names))]]
+        chosen = self.random.integers(len(frames))
         last = (frames.shape[1] - 1 - units * per_unit) // 2
         first_pair = int(self.random.integers(last + 1))
         level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))

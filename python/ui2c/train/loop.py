@@ -27,6 +27,7 @@ from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
+from ui2c.train.widen import widened
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
@@ -41,6 +42,15 @@ def keep_freed_memory() -> None:
             libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
 
 
+def first_weights(config: TrainConfig) -> Codec:
+    """Random weights, or those of `init`, widened where the model has more latent channels."""
+    if not config.init:
+        return Codec(config_for(config.model))
+    codec = load_model(config.init, "cpu").trainable()
+    wanted = config_for(config.model)
+    return codec if codec.config.latent == wanted.latent else widened(codec, wanted)
+
+
 class Trainer:
     """One process of a run."""
 
@@ -50,11 +60,7 @@ class Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(config.seed)
-        self.codec = (
-            load_model(config.init, "cpu").trainable()
-            if config.init
-            else Codec(config_for(config.model))
-        ).to(self.device)
+        self.codec = first_weights(config).to(self.device)
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )

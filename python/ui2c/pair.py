@@ -172,7 +172,8 @@ class PairCoder:
         self._feature = codec.synthesise(y, context.context, rows)
         self.feature_hash = _core.crc32c(self._feature.cpu().numpy().tobytes())
         blank = torch.tensor([intra], device=self.device)
-        frames = codec.render(self._feature, prediction, rows, blank)
+        detail = codec.detail(y, rows)
+        frames = codec.render(self._feature, detail, prediction, rows, blank)
         coded = []
         for frame in frames.split(frames.shape[-1] // config.frames_per_unit, dim=-1):
             planes = unpack(frame, self.bit_depth)

@@ -206,10 +206,11 @@ def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) 
         centred = scaled - mean
         rounded = round_through(centred)
         scale = scale_of(index)
-        y_bits = gaussian_bits(centred + torch.rand_like(y) - 0.5, scale)
+        y_bits = gaussian_bits(centred + torch.rand_like(centred) - 0.5, scale)
 
-        feature = codec.synthesise((rounded + mean) * step, context, rows)
-        decoded = codec.render(feature, prediction, rows, blank)
+        y = (rounded + mean) * step
+        feature = codec.synthesise(y, context, rows)
+        decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
         error = plane_errors(source - decoded)
         distortion = (error * plane_weights).sum(-1)
         if rgb_weight:

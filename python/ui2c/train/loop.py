@@ -27,10 +27,11 @@ from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
-from ui2c.train.widen import widened
+from ui2c.train.widen import fit_linear, new_channels, widened
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
+FIT_BATCHES, FIT_CLIPS = 40, 16
 
 
 def keep_freed_memory() -> None:
@@ -46,9 +47,16 @@ def first_weights(config: TrainConfig) -> Codec:
     """Random weights, or those of `init`, widened where the model has more latent channels."""
     if not config.init:
         return Codec(config_for(config.model))
-    codec = load_model(config.init, "cpu").trainable()
+    old = load_model(config.init, "cpu").trainable()
     wanted = config_for(config.model)
-    return codec if codec.config.latent == wanted.latent else widened(codec, wanted)
+    if old.config.latent == wanted.latent:
+        return old
+    codec = widened(old, wanted)
+    loader = Loader(config.shards, wanted, config.seed)
+    clips = (loader.batch(FIT_CLIPS, 1, step)[0].frames for step in range(FIT_BATCHES))
+    sources = (frames[:, 1:].permute(0, 2, 3, 1, 4).flatten(3) for frames in clips)
+    fit_linear(codec, sources, new_channels(old.config, wanted))
+    return codec
 
 
 class Trainer:

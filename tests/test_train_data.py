@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from ui2c import _core
+from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
 from ui2c.train import clips as clips_module
 from ui2c.train import shards, synthesis
 from ui2c.train.clips import VALIDATION, ClipLibrary, decode, draw_clip, validation_clips
 from ui2c.train.contact_sheet import contact_sheet, to_rgb, write_png
 from ui2c.train.files import whole_file
+from ui2c.train.graph import run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.photographs import PhotographLibrary, load_photograph, rgb_to_yuv709
 from ui2c.train.septuplets import find_septuplets
@@ -459,6 +461,27 @@ def test_longer_clips_and_shards_of_mixed_lengths(
         assert batch.steps.shape == (6, units)
     with pytest.raises(ValueError, match=r"no shard .* clips of 21 frames"):
         loader.batch(1, 10)
+
+
+def test_larger_clips(photograph_folder: Path, video_folder: Path, tmp_path: Path) -> None:
+    for number, size in enumerate((64, 192)):
+        build(
+            tmp_path,
+            photograph_folder,
+            video_folder,
+            count=1,
+            first=number,
+            synthetic_share=1,
+            pairs=2,
+            size=size,
+        )
+    loader = Loader(tmp_path, config_for("nano"), seed=1)
+    batch, start = loader.batch(2, 2, size=192)
+    assert batch.frames.shape == (2, 5, 24, 24, 96)
+    assert batch.vectors.shape == (2, 2, 2, 12, 12, 2)
+    assert torch.isfinite(run_clip(Codec(config_for("nano")), batch, start).error).all()
+    with pytest.raises(ValueError, match="128 × 128"):
+        loader.batch(1, 2)
 
 
 # --- contact sheets ------------------------------------------------------------------------

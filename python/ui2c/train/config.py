@@ -14,6 +14,10 @@ class Stage:
     batch: int
     rate_weight: float = 1.0
     """Weight of the rate in the loss; small in a warm-up."""
+    size: int = 128
+    """Height and width of the clips; there must be shards of that size."""
+    recompute: bool = False
+    """Compute units again on the way back instead of keeping what they need: less memory."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,10 @@ from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
 from ui2c.train.graph import Batch, Start
+from ui2c.train.shards import LAGRANGIANS as LEVEL_LAGRANGIANS
+from ui2c.train.shards import SIZE
 
 Planes = tuple[NDArray[np.uint8], ...]
-
-SIDE = 128
-"""Height and width of the clips in a shard."""
-
-LEVEL_LAGRANGIANS = (25.0, 250.0)
-"""Price of a bit (squared 8-bit codes) at which the two stored motion fields were searched."""
 
 
 class Loader:
@@ -48,15 +44,17 @@ class Loader:
             if name not in self.shards and all(part.exists() for part in parts):
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
-    def batch(self, count: int, units: int, step: int = 0, rank: int = 0) -> tuple[Batch, Start]:
-        """`count` clips of `units` units, with how each begins.
+    def batch(
+        self, count: int, units: int, step: int = 0, rank: int = 0, *, size: int = SIZE
+    ) -> tuple[Batch, Start]:
+        """`count` clips of `units` units and `size` × `size`, with how each begins.
 
         What is drawn depends on the seed, the training step and the process alone (and on the
         shards present), so that a resumed run sees what an unbroken one would have seen.
         """
         self.random = np.random.default_rng([self.seed, step, rank])
         rows = self.random.integers(0, 64, count)
-        clips = [self.clip(units, int(row)) for row in rows]
+        clips = [self.clip(units, int(row), size) for row in rows]
         y, u, v = (
             torch.from_numpy(np.stack([clip[0][i] for clip in clips])).flatten(0, 1)
             for i in range(3)
@@ -82,24 +80,35 @@ class Loader:
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
         return Start(rows, cycle * ~blank, blank, reference)
 
-    def clip(self, units: int, row: int) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
-        """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window."""
+    def clip(
+        self, units: int, row: int, size: int = SIZE
+    ) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
+        """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window.
+
+        Raises ValueError if no shard has clips of that size and length.
+        """
         per_unit = self.config.frames_per_unit
         needed = 1 + units * per_unit
-        names = [name for name, parts in self.shards.items() if parts[0].shape[1] >= needed]
+        names = [
+            name
+            for name, (frames, _, _) in self.shards.items()
+            if frames.shape[1] >= needed and frames.shape[2] == size * size * 3 // 2
+        ]
         if not names:
-            raise ValueError(f"no shard in {self.folder} has clips of {needed} frames")
+            raise ValueError(
+                f"no shard in {self.folder} has clips of {needed} frames, {size} × {size}"
+            )
         frames, steps, vectors = self.shards[names[self.random.integers(len(names))]]
         chosen = self.random.integers(len(frames))
         last = (frames.shape[1] - 1 - units * per_unit) // 2
         first_pair = int(self.random.integers(last + 1))
         level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
         raw = np.asarray(frames[chosen, 2 * first_pair : 2 * first_pair + 1 + units * per_unit])
-        luma, chroma = SIDE * SIDE, SIDE * SIDE // 4
+        luma, chroma = size * size, size * size // 4
         planes: Planes = (
-            raw[:, :luma].reshape(-1, SIDE, SIDE),
-            raw[:, luma : luma + chroma].reshape(-1, SIDE // 2, SIDE // 2),
-            raw[:, luma + chroma :].reshape(-1, SIDE // 2, SIDE // 2),
+            raw[:, :luma].reshape(-1, size, size),
+            raw[:, luma : luma + chroma].reshape(-1, size // 2, size // 2),
+            raw[:, luma + chroma :].reshape(-1, size // 2, size // 2),
         )
         mirror = self.random.integers(0, 2, 3).astype(bool)
         if per_unit == 1:
@@ -110,7 +119,7 @@ class Loader:
         field = np.asarray(vectors[chosen, level, window]).copy()
         for unit, step in enumerate(field_steps):
             if step:
-                cells = -(-SIDE // int(step))
+                cells = -(-size // int(step))
                 field[unit, :, :cells, :cells] = mirrored_field(
                     field[unit, :, :cells, :cells], mirror
                 )
@@ -121,9 +130,9 @@ def search(
     luma: NDArray[np.uint8], lagrangian: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Steps and vectors of each frame from the one before, for the single-frame variant."""
-    units = len(luma) - 1
+    units, rows, columns = len(luma) - 1, luma.shape[1] // 16, luma.shape[2] // 16
     steps = np.zeros(units, np.uint8)
-    vectors = np.zeros((units, 1, SIDE // 16, SIDE // 16, 2), np.int16)
+    vectors = np.zeros((units, 1, rows, columns, 2), np.int16)
     for unit in range(units):
         step, field = _core.search_motion(
             luma[unit], luma[unit + 1 : unit + 2], lagrangian=lagrangian

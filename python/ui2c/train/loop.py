@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for, distortion_weight
 from ui2c.network.weights import load_model, save_model
-from ui2c.train.config import TrainConfig, load_config
+from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
@@ -86,9 +86,9 @@ class Trainer:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
 
-    def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
+    def loss(self, batch: Batch, start: Start, stage: Stage) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
-        result = run_clip(self.codec, batch, start, self.config.rgb_weight)
+        result = run_clip(self.codec, batch, start, self.config.rgb_weight, stage.recompute)
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(
@@ -98,7 +98,7 @@ class Trainer:
             ],
             device=self.device,
         )
-        return ((rate_weight * rate + result.weighted_error) * weights).mean(), result
+        return ((stage.rate_weight * rate + result.weighted_error) * weights).mean(), result
 
     def share_gradients(self) -> None:
         """Averages the gradients over all processes, as one flat message."""
@@ -114,7 +114,9 @@ class Trainer:
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
         stage = self.config.stage_at(self.step)
-        batch, start = self.loader.batch(stage.batch, stage.units, self.step, self.rank)
+        batch, start = self.loader.batch(
+            stage.batch, stage.units, self.step, self.rank, size=stage.size
+        )
         # The noise that stands for rounding; like the batch, a matter of the step alone.
         place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
         torch.manual_seed(int(place.generate_state(1)[0]))
@@ -122,7 +124,7 @@ class Trainer:
         start = Start(
             *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
         )
-        loss, result = self.loss(batch, start, stage.rate_weight)
+        loss, result = self.loss(batch, start, stage)
         for p in self.codec.parameters():
             p.grad = None
         loss.backward()
@@ -227,7 +229,7 @@ class Trainer:
             "skipped": self.skipped,
             "rate": round(self.config.rate_factor(self.step), 4),
             "mpx_per_s": round(
-                self.world * stage.batch * frames * 128 * 128 * len(window) / seconds / 1e6, 3
+                self.world * stage.batch * frames * stage.size**2 * len(window) / seconds / 1e6, 3
             ),
         }
         self.records.row("log", self.step, row)

@@ -233,3 +233,26 @@ def test_recomputed_units_give_the_same_gradients(shards: Path) -> None:
             assert recomputed is None
         else:
             torch.testing.assert_close(kept, recomputed)
+
+
+@pytest.mark.parametrize(("references", "share"), [("hybrid", 0.5), ("blank", 1.0), ("frame", 0.0)])
+def test_what_clips_begin_from(shards: Path, references: str, share: float) -> None:
+    loader = Loader(shards, config_for("nano"), seed=2, references=references)
+    batch, start = loader.batch(60, 1)
+    assert abs(float(start.blank.float().mean()) - share) < 0.2
+    assert share in (0.5, float(start.blank.float().mean()))
+    true = (start.reference == batch.frames[:, 0]).all(-1).all(-1).all(-1)
+    grey = (start.reference == 0).all(-1).all(-1).all(-1)
+    assert torch.equal(grey, start.blank)
+    if share < 1:
+        assert true.any() and (~true & ~grey).any()
+
+
+def test_unknown_references_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'model = "nano"\nshards = "s"\noutput = "o"\nreferences = "none"\n'
+        "[[stage]]\nsteps = 1\nunits = 1\nbatch = 1\n"
+    )
+    with pytest.raises(ValueError, match="references is 'none', not one of hybrid, blank, frame"):
+        load_config(path)

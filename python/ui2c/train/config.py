@@ -4,6 +4,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+BLANK_SHARES = {"hybrid": 0.5, "blank": 1.0, "frame": 0.0}
+"""Share of the clips that begin from nothing, by what clips begin from."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -39,6 +42,9 @@ class TrainConfig:
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
     rgb_weight: float = 0.0
     """Share of the distortion that is measured on BT.709 RGB instead of Y:U:V = 6:1:1."""
+    references: str = "hybrid"
+    """What clips begin from: "hybrid" (blank, true or noisy frame), "blank", or "frame" (true or
+    noisy, never blank)."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""
@@ -72,6 +78,9 @@ def load_config(path: Path) -> TrainConfig:
     stages = tuple(Stage(**stage) for stage in values.pop("stage", []))
     if not stages:
         raise ValueError(f"{path}: at least one [[stage]] is needed")
+    if values.get("references", "hybrid") not in BLANK_SHARES:
+        known = ", ".join(BLANK_SHARES)
+        raise ValueError(f"{path}: references is {values['references']!r}, not one of {known}")
     for key in ("shards", "output", "validation"):
         if key in values:
             values[key] = Path(values[key])

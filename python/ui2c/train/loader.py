@@ -11,6 +11,7 @@ from torch import Tensor
 from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
+from ui2c.train.config import BLANK_SHARES
 from ui2c.train.graph import Batch, Start
 from ui2c.train.shards import LAGRANGIANS as LEVEL_LAGRANGIANS
 from ui2c.train.shards import SIZE
@@ -24,10 +25,13 @@ class Loader:
     The folder is read again whenever `refresh` is called, so shards may be added during a run.
     """
 
-    def __init__(self, folder: Path, config: CodecConfig, seed: int) -> None:
+    def __init__(
+        self, folder: Path, config: CodecConfig, seed: int, references: str = "hybrid"
+    ) -> None:
         self.folder = folder
         self.config = config
         self.seed = seed
+        self.blank_share = BLANK_SHARES[references]
         self.random = np.random.default_rng(seed)
         self.shards: dict[str, tuple[NDArray[Any], ...]] = {}
         self.refresh()
@@ -66,14 +70,15 @@ class Loader:
         return batch, self.start(frames, torch.from_numpy(rows))
 
     def start(self, frames: Tensor, rows: Tensor) -> Start:
-        """Hybrid reference: blank for half of the clips, else the true frame or a noisy one.
+        """Hybrid reference: blank for a share of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
         """
         count = len(rows)
         kind = torch.from_numpy(self.random.random(count))
-        blank = kind < 0.5
-        noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * (kind >= 0.75)
+        blank = kind < self.blank_share
+        noisy = kind >= (1 + self.blank_share) / 2
+        noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * noisy
         grain = self.random.standard_normal(frames[:, 0].shape, dtype=np.float32)
         reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]
         reference = reference * (~blank)[:, None, None, None]

@@ -81,7 +81,7 @@ class Trainer:
         self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
-        self.loader = Loader(config.shards, self.codec.config, config.seed)
+        self.loader = Loader(config.shards, self.codec.config, config.seed, config.references)
         if self.rank == 0:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None

@@ -40,6 +40,10 @@ class TrainConfig:
     clip_norm: float = 1.0
     lambda_balance: float = 0.4
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
+    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0)
+    """Weights of the squared errors of Y, U and V, in eighths. PSNR 6:1:1 is a mean of decibels, to
+    which a plane adds in proportion to its *relative* error; chroma's error is three to five times
+    less than luma's, so 6:1:1 on squared errors gives it too little (and colours fade)."""
     rgb_weight: float = 0.0
     """Share of the distortion that is measured on BT.709 RGB instead of Y:U:V = 6:1:1."""
     references: str = "hybrid"
@@ -84,6 +88,10 @@ def load_config(path: Path) -> TrainConfig:
     for key in ("shards", "output", "validation"):
         if key in values:
             values[key] = Path(values[key])
+    if "plane_weights" in values:
+        values["plane_weights"] = tuple(values["plane_weights"])
+        if len(values["plane_weights"]) != 3:
+            raise ValueError(f"{path}: plane_weights must be three numbers, for Y, U and V")
     try:
         return TrainConfig(stages=stages, **values)
     except TypeError as error:

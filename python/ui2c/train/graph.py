@@ -211,11 +211,17 @@ def run_unit(
 
 
 def run_clip(
-    codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0, recompute: bool = False
+    codec: Codec,
+    batch: Batch,
+    start: Start,
+    rgb_weight: float = 0.0,
+    recompute: bool = False,
+    weights_yuv: tuple[float, float, float] = (6.0, 1.0, 1.0),
 ) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
-    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V as 6:1:1. With
+    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
+    eighths. With
     `recompute` only the states between units are kept and the way back computes each unit again:
     a third more work, a fraction of the memory, the same gradients.
     """
@@ -226,7 +232,7 @@ def run_clip(
     units = (batch.frames.shape[1] - 1) // config.frames_per_unit
     offsets = torch.tensor(config.offsets, device=device)
     weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
-    plane_weights = torch.tensor([6.0, 1.0, 1.0], device=device) / 8
+    plane_weights = torch.tensor(weights_yuv, device=device) / 8
     mask = checkerboard(height // 2, width // 2, config.latent, device)
 
     adapted = codec.start(start.reference)

@@ -88,7 +88,10 @@ class Trainer:
 
     def loss(self, batch: Batch, start: Start, stage: Stage) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
-        result = run_clip(self.codec, batch, start, self.config.rgb_weight, stage.recompute)
+        config = self.config
+        result = run_clip(
+            self.codec, batch, start, config.rgb_weight, stage.recompute, config.plane_weights
+        )
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(

@@ -78,6 +78,15 @@ impl Axis {
     fn spans_from(&self, at: usize) -> &[Span] {
         &self.spans[self.spans.partition_point(|s| s.end <= at)..]
     }
+
+    /// The spans that a range touches, with what they have of it.
+    pub fn within(&self, range: &Range<usize>) -> impl Iterator<Item = (Range<usize>, &Span)> {
+        let Range { start, end } = *range;
+        self.spans_from(start)
+            .iter()
+            .take_while(move |span| span.start < end)
+            .map(move |span| (span.start.max(start)..span.end.min(end), span))
+    }
 }
 
 /// The grid over one plane.
@@ -105,6 +114,11 @@ impl Lattice {
             step,
             shift: 2 * step.ilog2() + u32::from(kind == Kind::Chroma),
         }
+    }
+
+    /// The displacement between vectors that are all this one, in sixteenths: a whole number.
+    pub fn displacement(&self, vector: Vector) -> [i32; 2] {
+        vector.map(|c| (i32::from(c) << (2 * self.step.ilog2() + 2)) >> self.shift)
     }
 
     /// Distance of the vectors in luma samples.
@@ -172,11 +186,11 @@ impl Displacements {
         }
     }
 
-    /// Repeats the last displacement before `end` in all from there on.
-    pub fn repeat_from(&mut self, end: usize) {
+    /// Repeats the displacement before a range in all of it.
+    pub fn repeat(&mut self, range: Range<usize>) {
         for row in [&mut self.dx, &mut self.dy] {
-            let last = row[end - 1];
-            row[end..].fill(last);
+            let last = row[range.start - 1];
+            row[range.clone()].fill(last);
         }
     }
 }

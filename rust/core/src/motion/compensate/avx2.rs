@@ -1,8 +1,13 @@
-//! Rows of an 8-bit prediction, 16 samples at a time, each with its own displacement.
+//! An 8-bit prediction, 16 samples at a time.
 //!
-//! Samples of a group that lie at the same whole position from theirs are computed together, from
-//! contiguous rows of the reference; only their fractions differ, which look up the taps. The twin
-//! is `predict_row` of the module above.
+//! Between vectors that are all the same so are the displacements: `flat`. Elsewhere each sample
+//! has its own. Those of a group that are at the same whole position from theirs, or nearly, are
+//! computed together, from contiguous rows of the reference; their fractions look up the taps. The
+//! twin is `predict_row` of the module above.
+
+mod flat;
+
+use std::ops::Range;
 
 use std::arch::x86_64::*;
 
@@ -45,23 +50,76 @@ pub(super) fn predict_area(
     out: &mut [u8],
 ) {
     let width = area.width();
-    let groups = width.div_ceil(GROUP);
-    let mut row = Displacements::new(lattice, groups * GROUP);
+    let mut row = Displacements::new(lattice, width.next_multiple_of(GROUP));
     let tables = Tables::new();
-    for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-        row.fill(lattice, vectors, y, &area.columns, |out, count, line, shift| {
-            fill_line(out, count, line, shift);
-        });
-        // The last group goes beyond the row: its last displacement does as well as any.
-        row.repeat_from(width);
-        let displacements = row.dx.as_chunks::<GROUP>().0.iter().zip(row.dy.as_chunks::<GROUP>().0);
-        for (index, (dx, dy)) in displacements.enumerate() {
-            let k = index * GROUP;
-            let here = [(area.columns.start + k) as i32, y as i32];
-            let samples = predict_group(reference, &tables, here, dx, dy);
-            match out[k..].first_chunk_mut::<GROUP>() {
-                Some(out) => *out = bytes(samples),
-                None => out[k..].copy_from_slice(&bytes(samples)[..width - k]),
+    let mut parts: Vec<Part> = Vec::new();
+    for (rows, down) in lattice.vertical.within(&area.rows) {
+        parts.clear();
+        for (columns, across) in lattice.horizontal.within(&area.columns) {
+            let at = |row: usize, column: usize| vectors[row * lattice.columns + column];
+            let vector = at(down.low, across.low);
+            let same = vector == at(down.low, across.high)
+                && vector == at(down.high, across.low)
+                && vector == at(down.high, across.high);
+            let vector = same.then_some(vector);
+            match parts.last_mut() {
+                Some(last) if last.vector == vector => last.columns.end = columns.end,
+                _ => parts.push(Part { columns, vector }),
+            }
+        }
+        let out = &mut out[(rows.start - area.rows.start) * width..];
+        // Groups of samples that differ in their displacements may go beyond their part, so the
+        // others come after them.
+        for part in parts.iter().filter(|part| part.vector.is_none()) {
+            let from = part.columns.start - area.columns.start;
+            for (y, out) in rows.clone().zip(out.chunks_exact_mut(width)) {
+                row.fill(lattice, vectors, y, &part.columns, |out, count, line, shift| {
+                    fill_line(out, count, line, shift);
+                });
+                predict_row(reference, &tables, &mut row, &part.columns, y, &mut out[from..]);
+            }
+        }
+        for part in &parts {
+            let Some(vector) = part.vector else { continue };
+            let displacement = lattice.displacement(vector);
+            let from = part.columns.start - area.columns.start;
+            let block = Area { columns: part.columns.clone(), rows: rows.clone() };
+            flat::predict(reference, &tables, displacement, &block, &mut out[from..], width);
+        }
+    }
+}
+
+/// Neighbouring spans of some rows, between vectors that are all the same or not.
+struct Part {
+    columns: Range<usize>,
+    vector: Option<Vector>,
+}
+
+/// A part of a row; `out` is the row from there on.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn predict_row(
+    reference: &Padded<u8>,
+    tables: &Tables,
+    row: &mut Displacements,
+    columns: &Range<usize>,
+    y: usize,
+    out: &mut [u8],
+) {
+    let width = columns.len();
+    let groups = width.div_ceil(GROUP);
+    // The last group goes beyond the part: its last displacement does as well as any.
+    row.repeat(width..groups * GROUP);
+    let (dx, dy) = (row.dx.as_chunks::<GROUP>().0, row.dy.as_chunks::<GROUP>().0);
+    for index in 0..groups {
+        let k = index * GROUP;
+        let here = [(columns.start + k) as i32, y as i32];
+        let samples = predict_group(reference, tables, here, &dx[index], &dy[index]);
+        match out[k..].first_chunk_mut::<GROUP>() {
+            Some(out) => *out = bytes(samples),
+            None => {
+                let out = &mut out[k..];
+                out.copy_from_slice(&bytes(samples)[..out.len()]);
             }
         }
     }
@@ -123,41 +181,142 @@ fn predict_group(
         _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
-        let rows = rows(reference, x + (first_x >> 4), y + (first_y >> 4));
-        return interpolate(rows, tables, &taps);
+        let window = Window::<TAPS>::new(reference, x + (first_x >> 4), y + (first_y >> 4));
+        let pairs = [tables.inner, tables.outer];
+        let a = across(window.halves::<0>(), pairs, &taps);
+        let b = across(window.halves::<1>(), pairs, &taps);
+        let c = across(window.halves::<2>(), pairs, &taps);
+        let d = across(window.halves::<3>(), pairs, &taps);
+        return down([a, b, c, d], &taps);
     }
     let mut out = _mm_setzero_si128();
-    let mut left = u32::MAX >> (32 - GROUP);
-    let (mut here_x, mut here_y) = (first_x >> 4, first_y >> 4);
+    let mut left = _mm256_set1_epi16(-1);
     loop {
-        let rows = rows(reference, x + here_x, y + here_y);
-        let same = _mm256_and_si256(
-            _mm256_cmpeq_epi16(whole_x, _mm256_set1_epi16(here_x as i16)),
-            _mm256_cmpeq_epi16(whole_y, _mm256_set1_epi16(here_y as i16)),
-        );
-        let same = narrow(_mm256_packs_epi16(same, same));
-        out = _mm_blendv_epi8(out, interpolate(rows, tables, &taps), same);
-        left &= !(_mm_movemask_epi8(same) as u32);
-        if left == 0 {
+        let spread = Spread::new(whole_x, whole_y, left);
+        let samples = spread.interpolate(reference, tables, [x, y], &taps);
+        out = _mm_blendv_epi8(out, samples, narrow(_mm256_packs_epi16(spread.lanes, spread.lanes)));
+        left = _mm256_andnot_si256(spread.lanes, left);
+        if _mm256_testz_si256(left, left) == 1 {
             return out;
         }
-        let lane = left.trailing_zeros() as usize;
-        let lanes: [i16; GROUP] = words(whole_x);
-        here_x = i32::from(lanes[lane]);
-        let lanes: [i16; GROUP] = words(whole_y);
-        here_y = i32::from(lanes[lane]);
     }
 }
 
-/// The rows under the taps of a group whose first sample is at this whole position. Where it would
-/// lie too far outside, all that it reads is the same sample, as it is at these bounds.
-#[inline(always)]
-fn rows(reference: &Padded<u8>, x: i32, y: i32) -> [&[u8; READ]; TAPS] {
-    let (width, height) = (reference.width() as i32, reference.height() as i32);
-    let left = (x - 1).clamp(-(SIDE as i32), width - 1);
-    let top = (y - 1).clamp(-(BORDER as i32), height - 1);
-    let row = |k| reference.from(left, top + k).first_chunk().expect("within the border");
-    [row(0), row(1), row(2), row(3)]
+/// So many samples from somewhere on, of `ROWS` rows.
+struct Window<'a, const ROWS: usize> {
+    samples: &'a [u8],
+    stride: usize,
+}
+
+impl<'a, const ROWS: usize> Window<'a, ROWS> {
+    /// Under the taps of samples from this whole position on. Where it would lie too far outside,
+    /// all that a group reads is the same sample, as it is at these bounds.
+    #[inline(always)]
+    fn new(reference: &'a Padded<u8>, x: i32, y: i32) -> Self {
+        let (width, height) = (reference.width() as i32, reference.height() as i32);
+        let left = (x - 1).clamp(-(SIDE as i32), width - 1);
+        let top = (y - 1).clamp(-(BORDER as i32), height - 1);
+        let (samples, stride) = reference.block(left, top);
+        assert!(samples.len() >= (ROWS - 1) * stride + READ, "within the border");
+        Self { samples, stride }
+    }
+
+    /// The samples of row `K` from the one `AT` on.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load<const K: usize, const AT: usize>(&self) -> __m128i {
+        const { assert!(K < ROWS && AT + 16 <= READ) };
+        // SAFETY: `new` has seen that row K has READ samples from there on.
+        unsafe { _mm_loadu_si128(self.samples.as_ptr().add(K * self.stride + AT).cast()) }
+    }
+
+    /// What the halves of a group see of row `K`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn halves<const K: usize>(&self) -> __m256i {
+        _mm256_set_m128i(self.load::<K, 8>(), self.load::<K, 0>())
+    }
+}
+
+/// Whole positions of a group that differ by so little that shuffles and a row more reach them all.
+struct Spread {
+    /// The samples that have them.
+    lanes: __m256i,
+    /// The smallest of each half.
+    x: [i32; 2],
+    y: i32,
+    /// By how much the samples' own are larger.
+    dx: __m256i,
+    dy: __m256i,
+}
+
+impl Spread {
+    /// Of those that are `left`, the uppermost, and of these the leftmost of each half.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(whole_x: __m256i, whole_y: __m256i, left: __m256i) -> Self {
+        /// Of the 16 samples that a half loads, the first of its 8 is at most so far in.
+        const MOST: i16 = 16 - (8 + TAPS as i16 - 1);
+        let none = _mm256_set1_epi16(i16::MAX);
+        let masked = _mm256_blendv_epi8(none, whole_y, left);
+        let [upper, lower] = both(masked);
+        let y = least(_mm_min_epi16(upper, lower));
+        let dy = _mm256_sub_epi16(whole_y, _mm256_set1_epi16(y as i16));
+        let lanes = _mm256_andnot_si256(_mm256_cmpgt_epi16(dy, _mm256_set1_epi16(1)), left);
+        let x = both(_mm256_blendv_epi8(none, whole_x, lanes));
+        let x = [least(x[0]), least(x[1])];
+        let first = _mm256_set_m128i(_mm_set1_epi16(x[1] as i16), _mm_set1_epi16(x[0] as i16));
+        let dx = _mm256_sub_epi16(whole_x, first);
+        let lanes = _mm256_andnot_si256(_mm256_cmpgt_epi16(dx, _mm256_set1_epi16(MOST)), lanes);
+        Self { lanes, x, y, dx, dy }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn interpolate(
+        &self,
+        reference: &Padded<u8>,
+        tables: &Tables,
+        [x, y]: [i32; 2],
+        taps: &Taps,
+    ) -> __m128i {
+        let left = Window::<{ TAPS + 1 }>::new(reference, x + self.x[0], y + self.y);
+        let right = Window::<{ TAPS + 1 }>::new(reference, x + 8 + self.x[1], y + self.y);
+        let both = _mm256_or_si256(self.dx, _mm256_slli_epi16(self.dx, 8));
+        let inner = _mm256_add_epi8(tables.inner, both);
+        let outer = _mm256_add_epi8(tables.outer, both);
+        let pairs = [inner, outer];
+        let a = across(_mm256_set_m128i(right.load::<0, 0>(), left.load::<0, 0>()), pairs, taps);
+        let b = across(_mm256_set_m128i(right.load::<1, 0>(), left.load::<1, 0>()), pairs, taps);
+        let c = across(_mm256_set_m128i(right.load::<2, 0>(), left.load::<2, 0>()), pairs, taps);
+        let d = across(_mm256_set_m128i(right.load::<3, 0>(), left.load::<3, 0>()), pairs, taps);
+        let e = across(_mm256_set_m128i(right.load::<4, 0>(), left.load::<4, 0>()), pairs, taps);
+        let lower = _mm256_cmpgt_epi16(self.dy, _mm256_setzero_si256());
+        down(
+            [
+                _mm256_blendv_epi8(a, b, lower),
+                _mm256_blendv_epi8(b, c, lower),
+                _mm256_blendv_epi8(c, d, lower),
+                _mm256_blendv_epi8(d, e, lower),
+            ],
+            taps,
+        )
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn both(halves: __m256i) -> [__m128i; 2] {
+    [_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)]
+}
+
+/// The smallest of some words.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn least(words: __m128i) -> i32 {
+    let flip = _mm_set1_epi16(i16::MIN);
+    let least = _mm_minpos_epu16(_mm_xor_si128(words, flip));
+    i32::from(_mm_extract_epi16(least, 0) as u16 as i16 ^ i16::MIN)
 }
 
 /// What the samples of a group weigh in its sums.
@@ -196,14 +355,23 @@ impl Taps {
     }
 }
 
+/// The weighted sums of a row, less 128 · 128: of samples less 128, so that they are at most
+/// 128 · 176 < 2^15 in size. Of the samples of each half, `inner` and `outer` choose pairs.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, taps: &Taps) -> __m128i {
-    let (inner, outer, down) = (taps.inner, taps.outer, &taps.down);
-    let a = across(rows[0], tables, inner, outer);
-    let b = across(rows[1], tables, inner, outer);
-    let c = across(rows[2], tables, inner, outer);
-    let d = across(rows[3], tables, inner, outer);
+fn across(samples: __m256i, [inner, outer]: [__m256i; 2], taps: &Taps) -> __m256i {
+    let samples = _mm256_xor_si256(samples, _mm256_set1_epi8(i8::MIN));
+    _mm256_sub_epi16(
+        _mm256_maddubs_epi16(taps.inner, _mm256_shuffle_epi8(samples, inner)),
+        _mm256_maddubs_epi16(taps.outer, _mm256_shuffle_epi8(samples, outer)),
+    )
+}
+
+/// The predicted samples from the sums of four rows.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn down([a, b, c, d]: [__m256i; TAPS], taps: &Taps) -> __m128i {
+    let down = &taps.down;
     let low = _mm256_sub_epi32(
         _mm256_madd_epi16(_mm256_unpacklo_epi16(b, c), down[0]),
         _mm256_madd_epi16(_mm256_unpacklo_epi16(a, d), down[1]),
@@ -218,19 +386,6 @@ fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, taps: &Taps) -> __m12
     let high = _mm256_srai_epi32(_mm256_add_epi32(high, constant), 2 * BITS);
     let words = _mm256_packs_epi32(low, high);
     narrow(_mm256_packus_epi16(words, words))
-}
-
-/// The weighted sums of a row, less 128 · 128: of samples less 128, so that they are at most
-/// 128 · 176 < 2^15 in size.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn across(row: &[u8; READ], tables: &Tables, inner: __m256i, outer: __m256i) -> __m256i {
-    let samples = _mm256_set_m128i(load::<8>(row), load::<0>(row));
-    let samples = _mm256_xor_si256(samples, _mm256_set1_epi8(i8::MIN));
-    _mm256_sub_epi16(
-        _mm256_maddubs_epi16(inner, _mm256_shuffle_epi8(samples, tables.inner)),
-        _mm256_maddubs_epi16(outer, _mm256_shuffle_epi8(samples, tables.outer)),
-    )
 }
 
 /// The lower halves of the two halves.
@@ -253,14 +408,6 @@ fn pack(values: &[i32; GROUP]) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn load<const AT: usize>(row: &[u8; READ]) -> __m128i {
-    const { assert!(AT + 16 <= READ) };
-    // SAFETY: 16 bytes from there on are in the row.
-    unsafe { _mm_loadu_si128(row.as_ptr().add(AT).cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
 fn twice(table: [i8; 16]) -> __m256i {
     // SAFETY: the array is of 16 bytes.
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
@@ -269,11 +416,5 @@ fn twice(table: [i8; 16]) -> __m256i {
 #[inline(always)]
 fn bytes(lanes: __m128i) -> [u8; 16] {
     // SAFETY: any bits are bytes.
-    unsafe { std::mem::transmute(lanes) }
-}
-
-#[inline(always)]
-fn words(lanes: __m256i) -> [i16; GROUP] {
-    // SAFETY: any bits are words.
     unsafe { std::mem::transmute(lanes) }
 }

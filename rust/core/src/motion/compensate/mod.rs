@@ -23,8 +23,8 @@ const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
 pub(crate) const PARALLEL: usize = 1 << 18;
 /// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
-/// need; so many to the right of a run, too.
-pub(crate) const BORDER: usize = 3;
+/// need, and a row more that groups of samples read; so many to the right of a run, too.
+pub(crate) const BORDER: usize = TAPS;
 /// Repeated edge samples to the left, for a whole run that lies outside.
 const SIDE: usize = LONGEST_RUN + TAPS - 2;
 
@@ -243,6 +243,8 @@ mod tests {
             chroma: bool,
             corners in [[0usize..140, 0usize..40], [0usize..140, 0usize..40]],
             reach in prop::sample::select(vec![0i16, 3, 60, 2047]),
+            // As many vectors next to each other are the same.
+            alike in 1usize..40,
             seed in prop::collection::vec(any::<i16>(), 64),
             samples in prop::collection::vec(any::<u8>(), 331),
         ) {
@@ -252,7 +254,10 @@ mod tests {
             let lattice = Lattice::new(size, grid, step, kind);
             let component = |k: usize| seed[k % seed.len()] % (reach + 1);
             let vectors: Vec<Vector> =
-                (0..grid[0] * grid[1]).map(|k| [component(2 * k), component(2 * k + 1)]).collect();
+                (0..grid[0] * grid[1])
+                    .map(|k| k / alike)
+                    .map(|k| [component(2 * k), component(2 * k + 1)])
+                    .collect();
             let plane: Vec<u8> =
                 (0..size[0] * size[1]).map(|k| samples[k % samples.len()]).collect();
             let reference = pad(&Plane::new(size[0], size[1], &plane).unwrap());

@@ -8,6 +8,7 @@
 mod block;
 mod cost;
 mod model;
+mod moments;
 mod pyramid;
 mod refine;
 mod residual;

@@ -66,8 +66,8 @@ impl<'a> Refiner<'a> {
 
     /// Bits of the residual when the prediction is the reference as it is.
     pub fn still_bits(&self) -> f32 {
-        let prediction: Vec<u8> =
-            (0..self.frame.height()).flat_map(|y| self.reference.row(y)).copied().collect();
+        let rows: Vec<&[u8]> = (0..self.frame.height()).map(|y| self.reference.row(y)).collect();
+        let prediction = rows.concat();
         Residual::new(&prediction, self.frame, &self.whole(), self.cost).bits.iter().sum()
     }
 
@@ -354,20 +354,27 @@ impl Grid {
     }
 }
 
-/// Bits of the vector at a cell and of those predicted from it.
+/// Bits of the vector at a cell and of those predicted from it, as far as they are below `most`;
+/// beyond, anything that is no less.
+#[inline]
 pub(super) fn local_price(
     field: &[Vector],
     [rows, columns]: [usize; 2],
     row: usize,
     column: usize,
+    most: f32,
 ) -> f32 {
     let mut sum = price(field, columns, row, column);
-    if column + 1 < columns {
+    if sum < most && column + 1 < columns {
         sum += price(field, columns, row, column + 1);
     }
     if row + 1 < rows {
-        // In the last column the corner is the one above to the left.
-        for c in column.saturating_sub(1)..(column + 2).min(columns) {
+        // The last column is predicted from the cell above to the left.
+        let last = if column + 2 == columns { column + 2 } else { column + 1 };
+        for c in column.saturating_sub(1)..last {
+            if sum >= most {
+                break;
+            }
             sum += price(field, columns, row + 1, c);
         }
     }

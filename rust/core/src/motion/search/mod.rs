@@ -7,6 +7,7 @@
 
 mod block;
 mod cost;
+mod local;
 mod model;
 mod moments;
 mod pyramid;
@@ -129,7 +130,7 @@ fn search_8_bits(
         blocks.push(Blocks::search(&reference, frame, cost, level, blocks.last()));
     }
     let small = refiners(level, cost.reduced(level), plan);
-    let (best, fields) = choose(&small, blocks, step, level);
+    let Choice { step: best, fields, .. } = choose(&small, blocks, step, level, plan.thorough);
     let plan = Plan { thorough: true, ..plan };
     let full = refiners(0, cost, plan);
     let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
@@ -151,35 +152,61 @@ fn search_8_bits(
     Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
 }
 
-/// The wanted step or the best one, and the fields of all frames in the units of the level.
+/// The wanted step or the best one, with fields in the units of the level; `thorough` keeps trying
+/// where others give up.
 fn choose(
     refiners: &[Refiner],
     mut blocks: Vec<[Vec<Vector>; 3]>,
     step: usize,
     level: usize,
-) -> (usize, Vec<Vec<Vector>>) {
-    let mut best: Option<(usize, f32, Vec<Vec<Vector>>)> = None;
+    thorough: bool,
+) -> Choice {
+    let mut best: Option<Choice> = None;
     let mut coarser: Option<Vec<Vec<Vector>>> = None;
     for k in (0..STEPS.len()).rev() {
-        let mut bits = 0.0;
-        let mut fields = Vec::new();
+        let mut choice = Choice { step: STEPS[k], bits: Vec::new(), fields: Vec::new() };
         for (index, refiner) in refiners.iter().enumerate() {
             let start = coarser.as_ref().map(|c| c[index].as_slice());
             let blocks = std::mem::take(&mut blocks[index][k]);
-            let (field, field_bits) = refiner.refine(start, blocks, STEPS[k] >> level);
-            bits += field_bits;
-            fields.push(field);
+            let (field, bits) = refiner.refine(start, blocks, STEPS[k] >> level);
+            choice.bits.push(bits);
+            choice.fields.push(field);
+            // Where the first frame loses by it, the others hardly ever gain enough.
+            let lost = best.as_ref().is_some_and(|best| choice.upto(index) >= best.upto(index));
+            if lost && step == 0 && !thorough {
+                break;
+            }
         }
-        coarser = Some(fields.clone());
-        let wanted = step == STEPS[k] || step == 0 && best.as_ref().is_none_or(|b| bits < b.1);
+        let wanted =
+            step == STEPS[k] || step == 0 && best.as_ref().is_none_or(|best| choice.beats(best));
+        coarser = Some(choice.fields.clone());
         if wanted {
-            best = Some((STEPS[k], bits, fields));
+            best = Some(choice);
         }
         // Where half the step does not pay, a quarter hardly ever does.
         if wanted == (step != 0) {
             break;
         }
     }
-    let (step, _, fields) = best.expect("the first step is the best so far");
-    (step, fields)
+    best.expect("the first step is the best so far")
+}
+
+/// A grid step with the fields of the frames and what they cost.
+struct Choice {
+    step: usize,
+    bits: Vec<f32>,
+    fields: Vec<Vec<Vector>>,
+}
+
+impl Choice {
+    /// Bits of the first frames, up to one.
+    fn upto(&self, index: usize) -> f32 {
+        self.bits[..=index].iter().sum()
+    }
+
+    /// Whether it has as many frames and needs fewer bits.
+    fn beats(&self, other: &Self) -> bool {
+        let total = |choice: &Self| choice.bits.iter().sum::<f32>();
+        self.bits.len() == other.bits.len() && total(self) < total(other)
+    }
 }

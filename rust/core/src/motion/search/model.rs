@@ -7,8 +7,9 @@
 
 use rayon::prelude::*;
 
+use super::local::LocalPrices;
 use super::moments::{Layout, Moments, sum_spans};
-use super::refine::{clamp, local_price};
+use super::refine::clamp;
 use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;
@@ -174,6 +175,7 @@ impl Model {
             tries.add([x, optimum[1]]);
             tries.add([optimum[0], y]);
         }
+        let prices = LocalPrices::new(field, [self.rows, self.columns], row, column);
         let mut best = present;
         let mut best_bits = f32::INFINITY;
         for &v in &tries.vectors[..tries.count] {
@@ -186,10 +188,7 @@ impl Model {
             if error >= best_bits {
                 continue;
             }
-            field[cell] = v;
-            let most = (best_bits - error) / weight;
-            let price = local_price(field, [self.rows, self.columns], row, column, most);
-            let bits = error + weight * price;
+            let bits = error + weight * prices.of(v, (best_bits - error) / weight);
             if bits < best_bits {
                 (best, best_bits) = (v, bits);
             }

@@ -354,33 +354,6 @@ impl Grid {
     }
 }
 
-/// Bits of the vector at a cell and of those predicted from it, as far as they are below `most`;
-/// beyond, anything that is no less.
-#[inline]
-pub(super) fn local_price(
-    field: &[Vector],
-    [rows, columns]: [usize; 2],
-    row: usize,
-    column: usize,
-    most: f32,
-) -> f32 {
-    let mut sum = price(field, columns, row, column);
-    if sum < most && column + 1 < columns {
-        sum += price(field, columns, row, column + 1);
-    }
-    if row + 1 < rows {
-        // The last column is predicted from the cell above to the left.
-        let last = if column + 2 == columns { column + 2 } else { column + 1 };
-        for c in column.saturating_sub(1)..last {
-            if sum >= most {
-                break;
-            }
-            sum += price(field, columns, row + 1, c);
-        }
-    }
-    sum
-}
-
 /// Keeps a component in range.
 pub(super) fn clamp(component: i16) -> i16 {
     component.clamp(-MAX_COMPONENT, MAX_COMPONENT)

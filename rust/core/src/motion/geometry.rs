@@ -49,6 +49,22 @@ pub(crate) struct Span {
     pub weight: i32,
 }
 
+impl Span {
+    /// A part of the span in groups of as many samples, counted from its start, each with the one
+    /// in its middle.
+    pub fn held(
+        &self,
+        part: &Range<usize>,
+        count: usize,
+    ) -> impl Iterator<Item = (Range<usize>, usize)> + use<> {
+        let (start, last) = (self.start, self.end - 1);
+        let Range { start: from, end } = *part;
+        (start + (from - start) / count * count..end)
+            .step_by(count)
+            .map(move |at| (at.max(from)..end.min(at + count), last.min(at + count / 2)))
+    }
+}
+
 impl Axis {
     /// `length` samples on a grid of `cells` cells.
     pub fn new(length: usize, step: usize, cells: usize, kind: Kind) -> Self {

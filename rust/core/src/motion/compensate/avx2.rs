@@ -15,7 +15,7 @@ use super::super::Vector;
 use super::super::geometry::{Area, Displacements, LANES, Lattice};
 use super::super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::super::plane::Padded;
-use super::{BORDER, SIDE, TAPS};
+use super::{BORDER, HELD, SIDE, TAPS};
 
 /// Samples computed at a time.
 pub(super) const GROUP: usize = 16;
@@ -47,6 +47,7 @@ pub(super) fn predict_area(
     lattice: &Lattice,
     vectors: &[Vector],
     area: &Area,
+    held: usize,
     out: &mut [u8],
 ) {
     let width = area.width();
@@ -67,16 +68,19 @@ pub(super) fn predict_area(
                 _ => parts.push(Part { columns, vector }),
             }
         }
-        let out = &mut out[(rows.start - area.rows.start) * width..];
+        let first = rows.start;
+        let out = &mut out[(first - area.rows.start) * width..];
         // Groups of samples that differ in their displacements may go beyond their part, so the
         // others come after them.
         for part in parts.iter().filter(|part| part.vector.is_none()) {
             let from = part.columns.start - area.columns.start;
-            for (y, out) in rows.clone().zip(out.chunks_exact_mut(width)) {
+            for (rows, y) in down.held(&rows, held) {
                 row.fill(lattice, vectors, y, &part.columns, |out, count, line, shift| {
                     fill_line(out, count, line, shift);
                 });
-                predict_row(reference, &tables, &mut row, &part.columns, y, &mut out[from..]);
+                let block = Area { columns: part.columns.clone(), rows };
+                let out = &mut out[(block.rows.start - first) * width + from..];
+                predict_block(reference, &tables, &mut row, &block, out, [width, width - from]);
             }
         }
         for part in &parts {
@@ -95,31 +99,34 @@ struct Part {
     vector: Option<Vector>,
 }
 
-/// A part of a row; `out` is the row from there on.
+/// A few rows of one line of displacements. `out` begins with the block, its rows are `stride`
+/// apart; up to `room` samples of each may be overwritten.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn predict_row(
+fn predict_block(
     reference: &Padded<u8>,
     tables: &Tables,
     row: &mut Displacements,
-    columns: &Range<usize>,
-    y: usize,
+    block: &Area,
     out: &mut [u8],
+    [stride, room]: [usize; 2],
 ) {
-    let width = columns.len();
+    let width = block.width();
     let groups = width.div_ceil(GROUP);
-    // The last group goes beyond the part: its last displacement does as well as any.
+    // The last group goes beyond the block: its last displacement does as well as any.
     row.repeat(width..groups * GROUP);
     let (dx, dy) = (row.dx.as_chunks::<GROUP>().0, row.dy.as_chunks::<GROUP>().0);
     for index in 0..groups {
         let k = index * GROUP;
-        let here = [(columns.start + k) as i32, y as i32];
-        let samples = predict_group(reference, tables, here, &dx[index], &dy[index]);
-        match out[k..].first_chunk_mut::<GROUP>() {
-            Some(out) => *out = bytes(samples),
-            None => {
-                let out = &mut out[k..];
-                out.copy_from_slice(&bytes(samples)[..out.len()]);
+        let here = [(block.columns.start + k) as i32, block.rows.start as i32];
+        let mut group = [_mm_setzero_si128(); HELD];
+        let group = &mut group[..block.height()];
+        predict_group(reference, tables, here, &dx[index], &dy[index], group);
+        for (j, samples) in group.iter().enumerate() {
+            let out = &mut out[j * stride + k..][..GROUP.min(room - k)];
+            match out.first_chunk_mut::<GROUP>() {
+                Some(out) => *out = bytes(*samples),
+                None => out.copy_from_slice(&bytes(*samples)[..out.len()]),
             }
         }
     }
@@ -163,6 +170,7 @@ impl Tables {
     }
 }
 
+/// Rows of a group, below each other, all with the displacements of the first.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn predict_group(
@@ -171,7 +179,8 @@ fn predict_group(
     [x, y]: [i32; 2],
     dx: &[i32; GROUP],
     dy: &[i32; GROUP],
-) -> __m128i {
+    out: &mut [__m128i],
+) {
     let (dx, first_x) = (pack(dx), dx[0]);
     let (dy, first_y) = (pack(dy), dy[0]);
     let taps = Taps::new(tables, dx, dy);
@@ -181,60 +190,65 @@ fn predict_group(
         _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
-        let window = Window::<TAPS>::new(reference, x + (first_x >> 4), y + (first_y >> 4));
+        let rows = TAPS - 1 + out.len();
+        let window = Window::new(reference, x + (first_x >> 4), y + (first_y >> 4), rows);
         let pairs = [tables.inner, tables.outer];
-        let a = across(window.halves::<0>(), pairs, &taps);
-        let b = across(window.halves::<1>(), pairs, &taps);
-        let c = across(window.halves::<2>(), pairs, &taps);
-        let d = across(window.halves::<3>(), pairs, &taps);
-        return down([a, b, c, d], &taps);
+        let mut a = across(window.halves(0), pairs, &taps);
+        let mut b = across(window.halves(1), pairs, &taps);
+        let mut c = across(window.halves(2), pairs, &taps);
+        for (k, out) in out.iter_mut().enumerate() {
+            let d = across(window.halves(k + TAPS - 1), pairs, &taps);
+            *out = down([a, b, c, d], &taps);
+            (a, b, c) = (b, c, d);
+        }
+        return;
     }
-    let mut out = _mm_setzero_si128();
     let mut left = _mm256_set1_epi16(-1);
     loop {
         let spread = Spread::new(whole_x, whole_y, left);
-        let samples = spread.interpolate(reference, tables, [x, y], &taps);
-        out = _mm_blendv_epi8(out, samples, narrow(_mm256_packs_epi16(spread.lanes, spread.lanes)));
+        spread.interpolate(reference, tables, [x, y], &taps, out);
         left = _mm256_andnot_si256(spread.lanes, left);
         if _mm256_testz_si256(left, left) == 1 {
-            return out;
+            return;
         }
     }
 }
 
-/// So many samples from somewhere on, of `ROWS` rows.
-struct Window<'a, const ROWS: usize> {
+/// So many samples of some rows from somewhere on.
+struct Window<'a> {
     samples: &'a [u8],
     stride: usize,
+    rows: usize,
 }
 
-impl<'a, const ROWS: usize> Window<'a, ROWS> {
+impl<'a> Window<'a> {
     /// Under the taps of samples from this whole position on. Where it would lie too far outside,
     /// all that a group reads is the same sample, as it is at these bounds.
     #[inline(always)]
-    fn new(reference: &'a Padded<u8>, x: i32, y: i32) -> Self {
+    fn new(reference: &'a Padded<u8>, x: i32, y: i32, rows: usize) -> Self {
         let (width, height) = (reference.width() as i32, reference.height() as i32);
         let left = (x - 1).clamp(-(SIDE as i32), width - 1);
         let top = (y - 1).clamp(-(BORDER as i32), height - 1);
         let (samples, stride) = reference.block(left, top);
-        assert!(samples.len() >= (ROWS - 1) * stride + READ, "within the border");
-        Self { samples, stride }
+        assert!(rows > 0 && samples.len() >= (rows - 1) * stride + READ, "within the border");
+        Self { samples, stride, rows }
     }
 
-    /// The samples of row `K` from the one `AT` on.
+    /// The samples of a row from the one `AT` on.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn load<const K: usize, const AT: usize>(&self) -> __m128i {
-        const { assert!(K < ROWS && AT + 16 <= READ) };
-        // SAFETY: `new` has seen that row K has READ samples from there on.
-        unsafe { _mm_loadu_si128(self.samples.as_ptr().add(K * self.stride + AT).cast()) }
+    fn load<const AT: usize>(&self, row: usize) -> __m128i {
+        const { assert!(AT + 16 <= READ) };
+        assert!(row < self.rows);
+        // SAFETY: `new` has seen that each of the rows has READ samples from there on.
+        unsafe { _mm_loadu_si128(self.samples.as_ptr().add(row * self.stride + AT).cast()) }
     }
 
-    /// What the halves of a group see of row `K`.
+    /// What the halves of a group see of a row.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn halves<const K: usize>(&self) -> __m256i {
-        _mm256_set_m128i(self.load::<K, 8>(), self.load::<K, 0>())
+    fn halves(&self, row: usize) -> __m256i {
+        _mm256_set_m128i(self.load::<8>(row), self.load::<0>(row))
     }
 }
 
@@ -271,6 +285,7 @@ impl Spread {
         Self { lanes, x, y, dx, dy }
     }
 
+    /// Puts the samples in their places in `out`, rows as in `predict_group`.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn interpolate(
@@ -279,28 +294,31 @@ impl Spread {
         tables: &Tables,
         [x, y]: [i32; 2],
         taps: &Taps,
-    ) -> __m128i {
-        let left = Window::<{ TAPS + 1 }>::new(reference, x + self.x[0], y + self.y);
-        let right = Window::<{ TAPS + 1 }>::new(reference, x + 8 + self.x[1], y + self.y);
+        out: &mut [__m128i],
+    ) {
+        let rows = TAPS + out.len();
+        let left = Window::new(reference, x + self.x[0], y + self.y, rows);
+        let right = Window::new(reference, x + 8 + self.x[1], y + self.y, rows);
         let both = _mm256_or_si256(self.dx, _mm256_slli_epi16(self.dx, 8));
         let inner = _mm256_add_epi8(tables.inner, both);
         let outer = _mm256_add_epi8(tables.outer, both);
         let pairs = [inner, outer];
-        let a = across(_mm256_set_m128i(right.load::<0, 0>(), left.load::<0, 0>()), pairs, taps);
-        let b = across(_mm256_set_m128i(right.load::<1, 0>(), left.load::<1, 0>()), pairs, taps);
-        let c = across(_mm256_set_m128i(right.load::<2, 0>(), left.load::<2, 0>()), pairs, taps);
-        let d = across(_mm256_set_m128i(right.load::<3, 0>(), left.load::<3, 0>()), pairs, taps);
-        let e = across(_mm256_set_m128i(right.load::<4, 0>(), left.load::<4, 0>()), pairs, taps);
         let lower = _mm256_cmpgt_epi16(self.dy, _mm256_setzero_si256());
-        down(
-            [
-                _mm256_blendv_epi8(a, b, lower),
-                _mm256_blendv_epi8(b, c, lower),
-                _mm256_blendv_epi8(c, d, lower),
-                _mm256_blendv_epi8(d, e, lower),
-            ],
-            taps,
-        )
+        let lanes = narrow(_mm256_packs_epi16(self.lanes, self.lanes));
+        let mut last = across(_mm256_set_m128i(right.load::<0>(0), left.load::<0>(0)), pairs, taps);
+        let mut sums = [_mm256_setzero_si256(); TAPS - 1];
+        for k in 0..rows - 1 {
+            let samples = _mm256_set_m128i(right.load::<0>(k + 1), left.load::<0>(k + 1));
+            let next = across(samples, pairs, taps);
+            let d = _mm256_blendv_epi8(last, next, lower);
+            last = next;
+            let [a, b, c] = sums;
+            sums = [b, c, d];
+            if k >= TAPS - 1 {
+                let out = &mut out[k - (TAPS - 1)];
+                *out = _mm_blendv_epi8(*out, down([a, b, c, d], taps), lanes);
+            }
+        }
     }
 }
 

@@ -22,9 +22,11 @@ pub(crate) const TAPS: usize = 4;
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
 pub(crate) const PARALLEL: usize = 1 << 18;
-/// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
-/// need, and a row more that groups of samples read; so many to the right of a run, too.
-pub(crate) const BORDER: usize = TAPS;
+/// Most rows that an approximate prediction gives the same displacements.
+pub(crate) const HELD: usize = 4;
+/// Repeated edge samples above and below that positions, clamped to one sample outside, and their
+/// taps need, for as many rows at a time; so many to the right of a run, too.
+pub(crate) const BORDER: usize = TAPS + HELD;
 /// Repeated edge samples to the left, for a whole run that lies outside.
 const SIDE: usize = LONGEST_RUN + TAPS - 2;
 
@@ -114,6 +116,7 @@ fn predict_plane<S: Sample>(
             vectors,
             &Area { columns: 0..width, rows },
             bit_depth,
+            1,
             out,
         );
     };
@@ -126,12 +129,16 @@ fn predict_plane<S: Sample>(
 }
 
 /// An area of the prediction, into `out` row by row.
+///
+/// It is exact if `held` is 1; up to [`HELD`], so many rows between the same cell centres get the
+/// displacements of one of them, which is faster.
 pub(crate) fn predict_area<S: Sample>(
     reference: &Padded<S>,
     lattice: &Lattice,
     vectors: &[Vector],
     area: &Area,
     bit_depth: u32,
+    held: usize,
     out: &mut [S],
 ) {
     #[cfg(target_arch = "x86_64")]
@@ -140,9 +147,9 @@ pub(crate) fn predict_area<S: Sample>(
         && let Some(out) = S::bytes_mut(out)
     {
         // SAFETY: the processor has AVX2.
-        return unsafe { avx2::predict_area(reference, lattice, vectors, area, out) };
+        return unsafe { avx2::predict_area(reference, lattice, vectors, area, held, out) };
     }
-    predict_rows(reference, lattice, vectors, area, bit_depth, out);
+    predict_rows(reference, lattice, vectors, area, bit_depth, held, out);
 }
 
 wide! {
@@ -153,17 +160,21 @@ wide! {
         vectors: &[Vector],
         area: &Area,
         bit_depth: u32,
+        held: usize,
         out: &mut [S],
     ) {
         let width = area.width();
         let max = (1 << bit_depth) - 1;
         let mut displacements = Displacements::new(lattice, width);
         let mut row = vec![S::default(); width + LONGEST_RUN];
-        for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-            displacements.fill(lattice, vectors, y, &area.columns, line);
+        let groups = lattice.vertical.within(&area.rows);
+        for (rows, at) in groups.flat_map(|(rows, span)| span.held(&rows, held)) {
+            displacements.fill(lattice, vectors, at, &area.columns, line);
             let (dx, dy) = (&displacements.dx[..width], &displacements.dy[..width]);
-            predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
-            out.copy_from_slice(&row[..width]);
+            for y in rows {
+                predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
+                out[(y - area.rows.start) * width..][..width].copy_from_slice(&row[..width]);
+            }
         }
     }
 }
@@ -266,10 +277,11 @@ mod tests {
                 a.min(b)..a.max(b) + 1
             };
             let area = Area { columns: range(0), rows: range(1) };
+            let held = 1 + alike % HELD;
             let mut fast = vec![0; area.samples()];
             let mut plain = fast.clone();
-            predict_area(&reference, &lattice, &vectors, &area, 8, &mut fast);
-            predict_rows(&reference, &lattice, &vectors, &area, 8, &mut plain);
+            predict_area(&reference, &lattice, &vectors, &area, 8, held, &mut fast);
+            predict_rows(&reference, &lattice, &vectors, &area, 8, held, &mut plain);
             prop_assert_eq!(fast, plain);
         }
     }

@@ -14,7 +14,7 @@ mod pyramid;
 mod refine;
 mod residual;
 
-use super::compensate::check_depth;
+use super::compensate::{HELD, check_depth};
 use super::plane::{Plane, Sample};
 use super::{Field, STEPS, Vector};
 use crate::error::{Error, Result};
@@ -52,15 +52,26 @@ struct Plan {
     /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
     /// are moved to more places before the last passes, which always do.
     thorough: bool,
+    /// Rows that get the same displacements while predictions are compared.
+    held: usize,
 }
 
 impl Effort {
     fn plan(self) -> Plan {
-        let plan = Plan { level: 1, first_passes: 1, passes: 1, last_passes: 2, thorough: false };
+        let plan = Plan {
+            level: 1,
+            first_passes: 1,
+            passes: 1,
+            last_passes: 2,
+            thorough: false,
+            held: HELD,
+        };
         match self {
             Self::Fast => Plan { level: 2, last_passes: 1, ..plan },
             Self::Default => plan,
-            Self::Slow => Plan { level: 0, passes: 2, last_passes: 1, thorough: true, ..plan },
+            Self::Slow => {
+                Plan { level: 0, passes: 2, last_passes: 1, thorough: true, held: 1, ..plan }
+            }
         }
     }
 }

@@ -120,7 +120,7 @@ impl<'a> Refiner<'a> {
         let band = |(index, out): (usize, &mut [u8])| {
             let area =
                 Area { columns: 0..width, rows: index * BAND..height.min((index + 1) * BAND) };
-            predict_area(self.reference, &grid.lattice, &field, &area, 8, out);
+            predict_area(self.reference, &grid.lattice, &field, &area, 8, self.plan.held, out);
             Residual::new(out, self.frame, &area, self.cost)
         };
         let bands: Vec<Residual> = if prediction.len() < PARALLEL {
@@ -138,7 +138,7 @@ impl<'a> Refiner<'a> {
 
     fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
         let mut out = vec![0; area.samples()];
-        predict_area(self.reference, &grid.lattice, field, area, 8, &mut out);
+        predict_area(self.reference, &grid.lattice, field, area, 8, self.plan.held, &mut out);
         out
     }
 

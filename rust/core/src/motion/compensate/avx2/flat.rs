@@ -65,20 +65,20 @@ impl Column<'_> {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn here(&self, y: i32) -> __m128i {
-        self.window(y).load::<0, 1>()
+        self.window(y).load::<1>(0)
     }
 
     /// As `here`, with those on both sides.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn halves(&self, y: i32) -> __m256i {
-        self.window(y).halves::<0>()
+        self.window(y).halves(0)
     }
 
     #[inline(always)]
-    fn window(&self, y: i32) -> Window<'_, 1> {
+    fn window(&self, y: i32) -> Window<'_> {
         // Its rows begin one above.
-        Window::new(self.reference, self.x, y + 1)
+        Window::new(self.reference, self.x, y + 1, 1)
     }
 }
 

@@ -137,6 +137,18 @@ impl Lattice {
         vector.map(|c| (i32::from(c) << (2 * self.step.ilog2() + 2)) >> self.shift)
     }
 
+    /// For how many rows, up to `most`, displacements between the centres of four cells hardly
+    /// change: by a quarter of a sample at most from the middle one.
+    pub fn rows_alike(&self, vectors: &[Vector], down: &Span, across: &Span, most: usize) -> usize {
+        let at = |row: usize, column: usize| vectors[row * self.columns + column];
+        let grows = [across.low, across.high].into_iter().any(|column| {
+            let (above, below) = (at(down.low, column), at(down.high, column));
+            let change = |c: usize| usize::from(above[c].abs_diff(below[c]));
+            change(0).max(change(1)) * most > 2 * self.step
+        });
+        if grows { 1 } else { most }
+    }
+
     /// Distance of the vectors in luma samples.
     pub fn step(&self) -> usize {
         self.step

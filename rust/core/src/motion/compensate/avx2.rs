@@ -63,9 +63,12 @@ pub(super) fn predict_area(
                 && vector == at(down.high, across.low)
                 && vector == at(down.high, across.high);
             let vector = same.then_some(vector);
+            let held = lattice.rows_alike(vectors, down, across, held);
             match parts.last_mut() {
-                Some(last) if last.vector == vector => last.columns.end = columns.end,
-                _ => parts.push(Part { columns, vector }),
+                Some(last) if last.vector == vector && last.held == held => {
+                    last.columns.end = columns.end;
+                }
+                _ => parts.push(Part { columns, vector, held }),
             }
         }
         let first = rows.start;
@@ -74,7 +77,7 @@ pub(super) fn predict_area(
         // others come after them.
         for part in parts.iter().filter(|part| part.vector.is_none()) {
             let from = part.columns.start - area.columns.start;
-            for (rows, y) in down.held(&rows, held) {
+            for (rows, y) in down.held(&rows, part.held) {
                 row.fill(lattice, vectors, y, &part.columns, |out, count, line, shift| {
                     fill_line(out, count, line, shift);
                 });
@@ -97,6 +100,8 @@ pub(super) fn predict_area(
 struct Part {
     columns: Range<usize>,
     vector: Option<Vector>,
+    /// Rows that get the same displacements.
+    held: usize,
 }
 
 /// A few rows of one line of displacements. `out` begins with the block, its rows are `stride`

@@ -131,7 +131,7 @@ fn predict_plane<S: Sample>(
 /// An area of the prediction, into `out` row by row.
 ///
 /// It is exact if `held` is 1; up to [`HELD`], so many rows between the same cell centres get the
-/// displacements of one of them, which is faster.
+/// displacements of one of them where those differ little, which is faster.
 pub(crate) fn predict_area<S: Sample>(
     reference: &Padded<S>,
     lattice: &Lattice,
@@ -167,13 +167,20 @@ wide! {
         let max = (1 << bit_depth) - 1;
         let mut displacements = Displacements::new(lattice, width);
         let mut row = vec![S::default(); width + LONGEST_RUN];
-        let groups = lattice.vertical.within(&area.rows);
-        for (rows, at) in groups.flat_map(|(rows, span)| span.held(&rows, held)) {
-            displacements.fill(lattice, vectors, at, &area.columns, line);
-            let (dx, dy) = (&displacements.dx[..width], &displacements.dy[..width]);
-            for y in rows {
-                predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
-                out[(y - area.rows.start) * width..][..width].copy_from_slice(&row[..width]);
+        for (rows, down) in lattice.vertical.within(&area.rows) {
+            for (columns, across) in lattice.horizontal.within(&area.columns) {
+                let held = lattice.rows_alike(vectors, down, across, held);
+                for (rows, at) in down.held(&rows, held) {
+                    displacements.fill(lattice, vectors, at, &columns, line);
+                    let (dx, dy) = (&displacements.dx, &displacements.dy);
+                    let (dx, dy) = (&dx[..columns.len()], &dy[..columns.len()]);
+                    for y in rows {
+                        predict_row(reference, [columns.start, y], dx, dy, max, &mut row);
+                        let from = columns.start - area.columns.start;
+                        let out = &mut out[(y - area.rows.start) * width + from..];
+                        out[..columns.len()].copy_from_slice(&row[..columns.len()]);
+                    }
+                }
             }
         }
     }

@@ -27,6 +27,9 @@ use refine::Refiner;
 /// Found on training clips.
 const REDUCED_WEIGHT: f32 = 1.5;
 
+/// A finer grid on which the first frames need so many times the bits is given up.
+const MARGIN: f32 = 1.02;
+
 /// How long the search may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effort {
@@ -183,7 +186,8 @@ fn choose(
             choice.bits.push(bits);
             choice.fields.push(field);
             // Where the first frame loses by it, the others hardly ever gain enough.
-            let lost = best.as_ref().is_some_and(|best| choice.upto(index) >= best.upto(index));
+            let lost =
+                best.as_ref().is_some_and(|best| choice.upto(index) >= MARGIN * best.upto(index));
             if lost && step == 0 && !thorough {
                 break;
             }

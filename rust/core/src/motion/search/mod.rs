@@ -55,6 +55,8 @@ struct Plan {
     /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
     /// are moved to more places before the last passes, which always do.
     thorough: bool,
+    /// Whether a pass more follows at full size whose result is not looked at.
+    trusting: bool,
     /// Rows that get the same displacements while predictions are compared.
     held: usize,
 }
@@ -65,15 +67,16 @@ impl Effort {
             level: 1,
             first_passes: 1,
             passes: 1,
-            last_passes: 2,
+            last_passes: 1,
+            trusting: true,
             thorough: false,
             held: HELD,
         };
         match self {
-            Self::Fast => Plan { level: 2, last_passes: 1, ..plan },
+            Self::Fast => Plan { level: 2, last_passes: 0, ..plan },
             Self::Default => plan,
             Self::Slow => {
-                Plan { level: 0, passes: 2, last_passes: 1, thorough: true, held: 1, ..plan }
+                Plan { level: 0, passes: 2, trusting: false, thorough: true, held: 1, ..plan }
             }
         }
     }

@@ -95,11 +95,15 @@ impl<'a> Refiner<'a> {
         (best.field, best.bits)
     }
 
-    /// Last passes at full size.
+    /// Last passes at full size. The very last is not looked at again, unless there is time.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
         let grid = self.grid(step);
-        let best = self.descend(&grid, self.assess(&grid, field), self.plan.last_passes);
-        (best.field, best.bits)
+        let passes = self.plan.last_passes;
+        let best = self.descend(&grid, self.assess(&grid, field), passes);
+        if !self.plan.trusting {
+            return (best.field, best.bits);
+        }
+        (self.moved(&grid, &best), best.bits)
     }
 
     /// Rows and columns of cells.
@@ -145,14 +149,7 @@ impl<'a> Refiner<'a> {
     /// Passes of moving all vectors in the model around the present field, while that helps.
     fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> Candidate {
         for _ in 0..passes {
-            let model = Model::new(
-                &best.prediction,
-                &best.residual.slopes,
-                self.frame,
-                &grid.lattice,
-                grid.rows,
-            );
-            let field = model.descend(&best.field, self.weight, self.plan.thorough);
+            let field = self.moved(grid, &best);
             if field == best.field {
                 break;
             }
@@ -163,6 +160,13 @@ impl<'a> Refiner<'a> {
             best = next;
         }
         best
+    }
+
+    /// The field after one pass.
+    fn moved(&self, grid: &Grid, from: &Candidate) -> Vec<Vector> {
+        let slopes = &from.residual.slopes;
+        let model = Model::new(&from.prediction, slopes, self.frame, &grid.lattice, grid.rows);
+        model.descend(&from.field, self.weight, self.plan.thorough)
     }
 
     /// Takes over those vectors of `others` that are far from the field's own and pay: first things

@@ -141,12 +141,18 @@ impl Lattice {
     /// change: by a quarter of a sample at most from the middle one.
     pub fn rows_alike(&self, vectors: &[Vector], down: &Span, across: &Span, most: usize) -> usize {
         let at = |row: usize, column: usize| vectors[row * self.columns + column];
-        let grows = [across.low, across.high].into_iter().any(|column| {
+        let mut change = 0;
+        for column in [across.low, across.high] {
             let (above, below) = (at(down.low, column), at(down.high, column));
-            let change = |c: usize| usize::from(above[c].abs_diff(below[c]));
-            change(0).max(change(1)) * most > 2 * self.step
-        });
-        if grows { 1 } else { most }
+            for c in 0..2 {
+                change = change.max(usize::from(above[c].abs_diff(below[c])));
+            }
+        }
+        let mut rows = most;
+        while rows > 1 && change * rows > 2 * self.step {
+            rows /= 2;
+        }
+        rows
     }
 
     /// Distance of the vectors in luma samples.

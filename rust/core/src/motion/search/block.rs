@@ -188,7 +188,7 @@ impl<'a> Matcher<'a> {
         for row in 0..self.rows {
             for column in 0..self.columns {
                 let predicted = prediction(&vectors, self.columns, row, column);
-                let mut best = Best { vector: predicted, bits: f32::INFINITY, last: None };
+                let mut best = Best::none(predicted);
                 let mut guess = |v: Vector| self.try_vector(row, column, v, predicted, &mut best);
                 guess(predicted);
                 guess([0, 0]);
@@ -235,14 +235,16 @@ impl<'a> Matcher<'a> {
         let width = self.block.min(self.frame.width() - x);
         let height = self.block.min(self.frame.height() - y);
         let sum = self.difference(x, y, width, height, v);
+        if sum >= best.sum && vector_bits >= best.vector_bits {
+            return;
+        }
         let count = (width * height) as f32;
         // A Laplacian residual has about this sum of squares.
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
         let bits = scale * self.cost.residual(squares, count) + vector_bits;
         if bits < best.bits {
-            best.bits = bits;
-            best.vector = v;
+            *best = Best { vector: v, bits, sum, vector_bits, last: best.last };
         }
     }
 
@@ -273,8 +275,18 @@ impl<'a> Matcher<'a> {
 struct Best {
     vector: Vector,
     bits: f32,
+    /// Its sum of absolute differences and its bits, which make up `bits`.
+    sum: u32,
+    vector_bits: f32,
     /// What was tried last.
     last: Option<Vector>,
+}
+
+impl Best {
+    fn none(vector: Vector) -> Self {
+        let most = f32::INFINITY;
+        Self { vector, bits: most, sum: u32::MAX, vector_bits: most, last: None }
+    }
 }
 
 /// Sum of absolute differences of two blocks `N` samples wide.

@@ -28,14 +28,13 @@ pub(super) struct Layout<'a> {
     frame: &'a Padded<u8>,
 }
 
-/// The samples that a row of a group takes part in sums with.
-pub(super) struct Rows<'a> {
-    pub above: &'a [u8; GROUP],
-    pub left: &'a [u8; GROUP],
-    pub here: &'a [u8; GROUP],
-    pub right: &'a [u8; GROUP],
-    pub below: &'a [u8; GROUP],
-    pub frame: &'a [u8; GROUP],
+/// Where the sums over some rows of a group begin: one above and one to the left in the prediction.
+pub(super) struct Strip<'a> {
+    prediction: &'a [u8],
+    stride: usize,
+    frame: &'a [u8],
+    frame_stride: usize,
+    rows: usize,
 }
 
 impl<'a> Layout<'a> {
@@ -52,33 +51,29 @@ impl<'a> Layout<'a> {
         Self { prediction: framed, stride, frame }
     }
 
-    /// What surrounds the samples from (x, y) on.
+    /// So many rows of the group at (x, y).
     #[inline(always)]
-    pub fn rows(&self, x: usize, y: usize) -> Rows<'_> {
-        let group = |row: usize, x: usize| -> &[u8; GROUP] {
-            self.prediction[row * self.stride + x..].first_chunk().expect("padded")
-        };
-        Rows {
-            above: group(y, x + 1),
-            left: group(y + 1, x),
-            here: group(y + 1, x + 1),
-            right: group(y + 1, x + 2),
-            below: group(y + 2, x + 1),
-            frame: self.frame.from(x as i32, y as i32).first_chunk().expect("padded"),
-        }
+    fn strip(&self, x: usize, y: usize, rows: usize) -> Strip<'_> {
+        let prediction = &self.prediction[y * self.stride + x..];
+        let (frame, frame_stride) = self.frame.block(x as i32, y as i32);
+        assert!(rows > 0 && prediction.len() >= (rows + 1) * self.stride + GROUP + 2);
+        assert!(frame.len() >= (rows - 1) * frame_stride + GROUP);
+        Strip { prediction, stride: self.stride, frame, frame_stride, rows }
     }
 }
 
-/// The sums over `count` rows of the group at (x, y).
+/// The sums over a strip.
 #[inline(always)]
-fn sum_strip(layout: &Layout, x: usize, y: usize, count: usize) -> StripSums {
+fn sum_strip(strip: &Strip) -> StripSums {
     let mut sums = [[0; LANES]; 5];
-    for y in y..y + count {
-        let rows = layout.rows(x, y);
+    for y in 0..strip.rows {
+        let row = |k: usize| &strip.prediction[(y + k) * strip.stride..][..GROUP + 2];
+        let (above, here, below) = (row(0), row(1), row(2));
+        let frame = &strip.frame[y * strip.frame_stride..][..GROUP];
         for k in 0..GROUP {
-            let gx = i32::from(rows.right[k]) - i32::from(rows.left[k]);
-            let gy = i32::from(rows.below[k]) - i32::from(rows.above[k]);
-            let e = i32::from(rows.frame[k]) - i32::from(rows.here[k]);
+            let gx = i32::from(here[k + 2]) - i32::from(here[k]);
+            let gy = i32::from(below[k + 1]) - i32::from(above[k + 1]);
+            let e = i32::from(frame[k]) - i32::from(here[k + 1]);
             for (sums, product) in sums.iter_mut().zip([gx * gx, gx * gy, gy * gy, gx * e, gy * e])
             {
                 sums[k / 2] += product;
@@ -179,7 +174,7 @@ fn sum_spans_with(
     columns: usize,
     lattice: &Lattice,
     v: &Span,
-    sum_strip: impl Fn(&Layout, usize, usize, usize) -> StripSums,
+    sum_strip: impl Fn(&Strip) -> StripSums,
 ) -> Vec<Moments> {
     let unit = 1.0 / (2 * lattice.step()) as f32;
     let mut out = Vec::with_capacity(lattice.horizontal.spans.len());
@@ -199,7 +194,7 @@ fn sum_spans_with(
             let mut sums = LaneSums::default();
             for y in (v.start..v.end).step_by(STRIP) {
                 let count = STRIP.min(v.end - y);
-                let strip = sum_strip(layout, x, y, count);
+                let strip = sum_strip(&layout.strip(x, y, count));
                 let middle = (y - v.start) as f32 + 0.5 * (count - 1) as f32;
                 let b = (v.weight as f32 + 2.0 * middle) * unit;
                 let row = y / TILE * columns;

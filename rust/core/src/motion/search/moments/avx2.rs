@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, LANES, Layout, Moments, Rows, StripSums, sum_spans_with};
+use super::{LANES, Layout, Moments, Strip, StripSums, sum_spans_with};
 use crate::motion::geometry::{Lattice, Span};
 
 #[target_feature(enable = "avx2")]
@@ -13,20 +13,17 @@ pub(super) fn sum_spans(
     lattice: &Lattice,
     v: &Span,
 ) -> Vec<Moments> {
-    sum_spans_with(layout, weights, columns, lattice, v, |layout, x, y, count| {
-        sum_strip(layout, x, y, count)
-    })
+    sum_spans_with(layout, weights, columns, lattice, v, |strip| sum_strip(strip))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn sum_strip(layout: &Layout, x: usize, y: usize, count: usize) -> StripSums {
+fn sum_strip(strip: &Strip) -> StripSums {
     let mut sums = [_mm256_setzero_si256(); 5];
-    for y in y..y + count {
-        let Rows { above, left, here, right, below, frame } = layout.rows(x, y);
-        let gx = _mm256_sub_epi16(widen(right), widen(left));
-        let gy = _mm256_sub_epi16(widen(below), widen(above));
-        let e = _mm256_sub_epi16(widen(frame), widen(here));
+    for y in 0..strip.rows {
+        let gx = _mm256_sub_epi16(strip.prediction(y + 1, 2), strip.prediction(y + 1, 0));
+        let gy = _mm256_sub_epi16(strip.prediction(y + 2, 1), strip.prediction(y, 1));
+        let e = _mm256_sub_epi16(strip.frame(y), strip.prediction(y + 1, 1));
         sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(gx, gx));
         sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(gx, gy));
         sums[2] = _mm256_add_epi32(sums[2], _mm256_madd_epi16(gy, gy));
@@ -37,11 +34,28 @@ fn sum_strip(layout: &Layout, x: usize, y: usize, count: usize) -> StripSums {
     [lanes(a), lanes(b), lanes(c), lanes(d), lanes(e)]
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-fn widen(samples: &[u8; GROUP]) -> __m256i {
-    // SAFETY: the array is of 16 bytes.
-    _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(samples.as_ptr().cast()) })
+impl Strip<'_> {
+    /// A group of samples of a row of the prediction, beginning with the one above the strip.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn prediction(&self, row: usize, x: usize) -> __m256i {
+        debug_assert!(row < self.rows + 2 && x <= 2);
+        // SAFETY: `strip` has seen that GROUP + 2 samples of each of these rows are there.
+        let samples = unsafe { self.prediction.as_ptr().add(row * self.stride + x) };
+        // SAFETY: as above.
+        _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(samples.cast()) })
+    }
+
+    /// A group of samples of a row of the frame.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn frame(&self, row: usize) -> __m256i {
+        debug_assert!(row < self.rows);
+        // SAFETY: `strip` has seen that GROUP samples of each of these rows are there.
+        let samples = unsafe { self.frame.as_ptr().add(row * self.frame_stride) };
+        // SAFETY: as above.
+        _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(samples.cast()) })
+    }
 }
 
 #[inline(always)]

@@ -83,7 +83,13 @@ pub(super) fn predict_area(
                 });
                 let block = Area { columns: part.columns.clone(), rows };
                 let out = &mut out[(block.rows.start - first) * width + from..];
-                predict_block(reference, &tables, &mut row, &block, out, [width, width - from]);
+                let sizes = [width, width - from];
+                match block.height() {
+                    1 => predict_block::<1>(reference, &tables, &mut row, &block, out, sizes),
+                    2 => predict_block::<2>(reference, &tables, &mut row, &block, out, sizes),
+                    3 => predict_block::<3>(reference, &tables, &mut row, &block, out, sizes),
+                    _ => predict_block::<HELD>(reference, &tables, &mut row, &block, out, sizes),
+                }
             }
         }
         for part in &parts {
@@ -104,11 +110,11 @@ struct Part {
     held: usize,
 }
 
-/// A few rows of one line of displacements. `out` begins with the block, its rows are `stride`
+/// `ROWS` rows of one line of displacements. `out` begins with the block, its rows are `stride`
 /// apart; up to `room` samples of each may be overwritten.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn predict_block(
+fn predict_block<const ROWS: usize>(
     reference: &Padded<u8>,
     tables: &Tables,
     row: &mut Displacements,
@@ -124,9 +130,7 @@ fn predict_block(
     for index in 0..groups {
         let k = index * GROUP;
         let here = [(block.columns.start + k) as i32, block.rows.start as i32];
-        let mut group = [_mm_setzero_si128(); HELD];
-        let group = &mut group[..block.height()];
-        predict_group(reference, tables, here, &dx[index], &dy[index], group);
+        let group = predict_group::<ROWS>(reference, tables, here, &dx[index], &dy[index]);
         for (j, samples) in group.iter().enumerate() {
             let out = &mut out[j * stride + k..][..GROUP.min(room - k)];
             match out.first_chunk_mut::<GROUP>() {
@@ -178,14 +182,14 @@ impl Tables {
 /// Rows of a group, below each other, all with the displacements of the first.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn predict_group(
+fn predict_group<const ROWS: usize>(
     reference: &Padded<u8>,
     tables: &Tables,
     [x, y]: [i32; 2],
     dx: &[i32; GROUP],
     dy: &[i32; GROUP],
-    out: &mut [__m128i],
-) {
+) -> [__m128i; ROWS] {
+    let mut out = [_mm_setzero_si128(); ROWS];
     let (dx, first_x) = (pack(dx), dx[0]);
     let (dy, first_y) = (pack(dy), dy[0]);
     let taps = Taps::new(tables, dx, dy);
@@ -195,7 +199,7 @@ fn predict_group(
         _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
-        let rows = TAPS - 1 + out.len();
+        let rows = TAPS - 1 + ROWS;
         let window = Window::new(reference, x + (first_x >> 4), y + (first_y >> 4), rows);
         let pairs = [tables.inner, tables.outer];
         let mut a = across(window.halves(0), pairs, &taps);
@@ -206,15 +210,15 @@ fn predict_group(
             *out = down([a, b, c, d], &taps);
             (a, b, c) = (b, c, d);
         }
-        return;
+        return out;
     }
     let mut left = _mm256_set1_epi16(-1);
     loop {
         let spread = Spread::new(whole_x, whole_y, left);
-        spread.interpolate(reference, tables, [x, y], &taps, out);
+        spread.interpolate(reference, tables, [x, y], &taps, &mut out);
         left = _mm256_andnot_si256(spread.lanes, left);
         if _mm256_testz_si256(left, left) == 1 {
-            return;
+            return out;
         }
     }
 }
@@ -293,15 +297,15 @@ impl Spread {
     /// Puts the samples in their places in `out`, rows as in `predict_group`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn interpolate(
+    fn interpolate<const ROWS: usize>(
         &self,
         reference: &Padded<u8>,
         tables: &Tables,
         [x, y]: [i32; 2],
         taps: &Taps,
-        out: &mut [__m128i],
+        out: &mut [__m128i; ROWS],
     ) {
-        let rows = TAPS + out.len();
+        let rows = TAPS + ROWS;
         let left = Window::new(reference, x + self.x[0], y + self.y, rows);
         let right = Window::new(reference, x + 8 + self.x[1], y + self.y, rows);
         let both = _mm256_or_si256(self.dx, _mm256_slli_epi16(self.dx, 8));

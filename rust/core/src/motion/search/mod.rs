@@ -147,7 +147,8 @@ fn search_8_bits(
         blocks.push(Blocks::search(&reference, frame, cost, level, blocks.last()));
     }
     let small = refiners(level, cost.reduced(level), plan);
-    let Choice { step: best, fields, .. } = choose(&small, blocks, step, level, plan.thorough);
+    let Choice { step: best, bits: small_bits, fields } =
+        choose(&small, blocks, step, level, plan.thorough);
     let plan = Plan { thorough: true, ..plan };
     let full = refiners(0, cost, plan);
     let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
@@ -162,9 +163,13 @@ fn search_8_bits(
         refiner.finish(enlarged.collect(), best)
     };
     let (fields, bits): (Vec<_>, Vec<f32>) = full.iter().zip(fields).map(finish).unzip();
-    let still = || full.iter().map(Refiner::still_bits).sum::<f32>();
-    if step == 0 && still() <= bits.iter().sum() {
-        return Field::still(frames.len());
+    if step == 0 {
+        // Hardly ever looked at: at full size only if it is not far off on the reduced one.
+        let still = |refiners: &[Refiner]| refiners.iter().map(Refiner::still_bits).sum::<f32>();
+        let total = |bits: &[f32]| bits.iter().sum::<f32>();
+        if still(&small) <= 2.0 * total(&small_bits) && still(&full) <= total(&bits) {
+            return Field::still(frames.len());
+        }
     }
     Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
 }
@@ -185,13 +190,17 @@ fn choose(
         for (index, refiner) in refiners.iter().enumerate() {
             let start = coarser.as_ref().map(|c| c[index].as_slice());
             let blocks = std::mem::take(&mut blocks[index][k]);
-            let (field, bits) = refiner.refine(start, blocks, STEPS[k] >> level);
+            // Where the first frame loses by it, the others hardly ever gain enough.
+            let most = match &best {
+                Some(best) if step == 0 && !thorough => {
+                    MARGIN * best.upto(index) - choice.bits.iter().sum::<f32>()
+                }
+                _ => f32::INFINITY,
+            };
+            let (field, bits) = refiner.refine(start, blocks, STEPS[k] >> level, most);
             choice.bits.push(bits);
             choice.fields.push(field);
-            // Where the first frame loses by it, the others hardly ever gain enough.
-            let lost =
-                best.as_ref().is_some_and(|best| choice.upto(index) >= MARGIN * best.upto(index));
-            if lost && step == 0 && !thorough {
+            if bits > most {
                 break;
             }
         }

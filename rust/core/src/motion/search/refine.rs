@@ -19,6 +19,8 @@ use crate::motion::{MAX_COMPONENT, Vector};
 const FAR: i16 = 2;
 /// Neighbours that differ by no more than this move as one.
 const ALIKE: i16 = 12;
+/// How many times the bits that a field may have a field may need before the last steps.
+const HOPE: f32 = 1.05;
 /// Rows that are predicted and assessed at a time.
 const BAND: usize = 64;
 
@@ -74,12 +76,13 @@ impl<'a> Refiner<'a> {
     /// The best field found with this step, and its bits, residual included.
     ///
     /// Begins with the refined field of twice the step, if there is one, and takes over what is
-    /// better in `blocks`.
+    /// better in `blocks`. Stops early where it will hardly get below `most` bits.
     pub fn refine(
         &self,
         coarser: Option<&[Vector]>,
         blocks: Vec<Vector>,
         step: usize,
+        most: f32,
     ) -> (Vec<Vector>, f32) {
         let grid = self.grid(step);
         let mut best = match coarser {
@@ -88,6 +91,9 @@ impl<'a> Refiner<'a> {
                 let size = [self.frame.width(), self.frame.height()];
                 let start = self.assess(&grid, grid.interpolate(coarser, size));
                 let start = self.descend(&grid, start, self.plan.first_passes);
+                if start.bits > HOPE * most {
+                    return (start.field, start.bits);
+                }
                 self.take_over(&grid, start, &blocks)
             }
         };

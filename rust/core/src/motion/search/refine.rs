@@ -90,26 +90,24 @@ impl<'a> Refiner<'a> {
             Some(coarser) => {
                 let size = [self.frame.width(), self.frame.height()];
                 let start = self.assess(&grid, grid.interpolate(coarser, size));
-                let start = self.descend(&grid, start, self.plan.first_passes);
+                let (start, _) = self.descend(&grid, start, self.plan.first_passes);
                 if start.bits > HOPE * most {
                     return (start.field, start.bits);
                 }
                 self.take_over(&grid, start, &blocks)
             }
         };
-        best = self.descend(&grid, best, self.plan.passes);
+        (best, _) = self.descend(&grid, best, self.plan.passes);
         (best.field, best.bits)
     }
 
-    /// Last passes at full size. The very last is not looked at again, unless there is time.
+    /// Last passes at full size. The very last is not looked at, unless there is time; those before
+    /// must have helped.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
         let grid = self.grid(step);
-        let passes = self.plan.last_passes;
-        let best = self.descend(&grid, self.assess(&grid, field), passes);
-        if !self.plan.trusting {
-            return (best.field, best.bits);
-        }
-        (self.moved(&grid, &best), best.bits)
+        let (best, helps) = self.descend(&grid, self.assess(&grid, field), self.plan.last_passes);
+        let last = self.plan.trusting && helps;
+        (if last { self.moved(&grid, &best) } else { best.field }, best.bits)
     }
 
     /// Rows and columns of cells.
@@ -152,20 +150,21 @@ impl<'a> Refiner<'a> {
         out
     }
 
-    /// Passes of moving all vectors in the model around the present field, while that helps.
-    fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> Candidate {
+    /// Passes of moving all vectors in the model around the present field, while that helps; whether
+    /// it did to the last.
+    fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> (Candidate, bool) {
         for _ in 0..passes {
             let field = self.moved(grid, &best);
             if field == best.field {
-                break;
+                return (best, false);
             }
             let next = self.assess(grid, field);
             if next.bits >= best.bits {
-                break;
+                return (best, false);
             }
             best = next;
         }
-        best
+        (best, true)
     }
 
     /// The field after one pass.

@@ -23,9 +23,6 @@ from ui2c.network.weights import Model
 Planes = tuple[NDArray[Any], ...]
 """Y, U and V of a 4:2:0 picture at display size: uint8 at 8 bits, uint16 above."""
 
-_MOTION_PRICE = 0.5
-"""Of a bit of the motion field, against a bit of latents: a better prediction also spares the next
-units bits, which the search does not see. Found on training clips."""
 _SYMBOL_LIMIT = 2047
 """Residuals are clamped to this; trained networks stay far below."""
 
@@ -212,7 +209,7 @@ class PairCoder:
             self._reference[0],
             np.stack([frame[0] for frame in frames]),
             bit_depth=self.bit_depth,
-            lagrangian=_MOTION_PRICE * 65025 / distortion_weight(63 - qp),
+            lagrangian=_motion_price(qp) * 65025 / distortion_weight(63 - qp),
             effort=self.motion,
         )
 
@@ -262,6 +259,15 @@ class PairCoder:
 
     def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
+
+
+def _motion_price(qp: int) -> float:
+    """Of a bit of the motion field, against a bit of latents; found on training clips.
+
+    The coarser the latents, the more a better prediction spares the units to come, which the search
+    does not see.
+    """
+    return float(0.35 ** min(max((qp - 16) / 32, 0), 1))
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

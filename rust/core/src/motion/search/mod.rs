@@ -28,7 +28,7 @@ use refine::Refiner;
 const REDUCED_WEIGHT: f32 = 1.5;
 
 /// A finer grid on which the first frames need so many times the bits is given up.
-const MARGIN: f32 = 1.02;
+const MARGIN: f32 = 1.04;
 
 /// How long the search may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

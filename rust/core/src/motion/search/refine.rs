@@ -20,7 +20,7 @@ const FAR: i16 = 2;
 /// Neighbours that differ by no more than this move as one.
 const ALIKE: i16 = 12;
 /// How many times the bits that a field may have a field may need before the last steps.
-const HOPE: f32 = 1.05;
+const HOPE: f32 = 1.1;
 /// Rows that are predicted and assessed at a time.
 const BAND: usize = 64;
 

@@ -115,6 +115,36 @@ def test_shape_is_kept_and_finish_empties() -> None:
     assert encoder.finish() == (0, bytes([0, 0, 1, 0]))
 
 
+def coded(indexes: np.ndarray, symbols: np.ndarray) -> _core.RansDecoder:
+    encoder = _core.RansEncoder()
+    encoder.put(tables(), indexes, symbols)
+    log2_lanes, stream = encoder.finish()
+    return _core.RansDecoder(stream, log2_lanes)
+
+
+def test_symbols_are_written_where_asked() -> None:
+    indexes = np.array([[1, 0, 2], [1, 2, 1]], np.uint8)
+    symbols = np.array([[1, 0, -2], [0, 1, -1]], np.int16)
+    out = np.full(indexes.shape, 77, np.int16)
+    assert coded(indexes, symbols).get(tables(), indexes, out=out) is out
+    assert (out == symbols).all()
+    empty = np.empty(0, np.int16)
+    assert coded(indexes, symbols).get(tables(), np.empty(0, np.uint8), out=empty).size == 0
+
+
+def test_places_that_do_not_fit_are_refused() -> None:
+    indexes = np.array([1, 2], np.uint8)
+    locked = np.zeros(2, np.int16)
+    locked.flags.writeable = False
+    wrong = [np.zeros(3, np.int16), np.zeros((1, 2), np.int16), np.zeros(2, np.uint16)]
+    wrong += [np.zeros(4, np.int16)[::2], locked, [0, 0]]
+    for out in wrong:
+        decoder = coded(indexes, np.array([1, -1], np.int16))
+        with pytest.raises(ValueError, match="out: want"):
+            decoder.get(tables(), indexes, out=out)
+        assert decoder.get(tables(), indexes).tolist() == [1, -1]
+
+
 def test_table_count() -> None:
     assert len(tables()) == 3
 

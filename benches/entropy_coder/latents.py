@@ -104,15 +104,17 @@ def measure(folder: Path) -> None:
             return coder.finish()
 
         log2_lanes, stream = encode()
+        symbols_again = np.empty_like(symbols)
 
         def decode(
             tables: _core.Tables = tables,
             indexes: np.ndarray = indexes,
             log2_lanes: int = log2_lanes,
             stream: bytes = stream,
+            out: np.ndarray = symbols_again,
         ) -> np.ndarray:
             coder = _core.RansDecoder(stream, log2_lanes)
-            decoded = coder.get(tables, indexes)
+            decoded = coder.get(tables, indexes, out=out)
             coder.finish()
             return decoded
 

@@ -51,7 +51,13 @@ class RansEncoder:
 @final
 class RansDecoder:
     def __init__(self, data: bytes, log2_lanes: int) -> None: ...
-    def get(self, tables: Tables, indexes: NDArray[np.uint8]) -> NDArray[np.int16]: ...
+    def get(
+        self, tables: Tables, indexes: NDArray[np.uint8], out: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
+        """A segment in the shape of `indexes`: a new array, or `out`, which must have that shape.
+
+        After an error, what `out` holds is unspecified.
+        """
     def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
     def finish(self) -> None:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""

@@ -1,6 +1,8 @@
 //! Checks of arguments, with messages that name them.
 
-use numpy::{Element, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype};
+use numpy::{
+    Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -21,6 +23,30 @@ pub fn contiguous<'py, T: Element>(
         return Err(wrong());
     }
     Ok(array)
+}
+
+/// `argument` as an array of T of this shape that can be written to, its elements side by side in C
+/// order.
+///
+/// # Errors
+/// `ValueError` if it is anything else, or borrowed at the moment.
+pub fn writable<'py, T: Element>(
+    argument: &Bound<'py, PyAny>,
+    name: &str,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    let wrong = || {
+        let element = dtype::<T>(argument.py());
+        PyValueError::new_err(format!(
+            "{name}: want a writable contiguous array of {element} of shape {shape:?}"
+        ))
+    };
+    let array = argument.cast::<PyArrayDyn<T>>().map_err(|_| wrong())?;
+    let fits = array.is_c_contiguous() && array.shape() == shape;
+    if !fits || !array.try_readwrite().is_ok_and(|mut a| a.as_slice_mut().is_ok()) {
+        return Err(wrong());
+    }
+    Ok(array.clone())
 }
 
 /// `value` as a T.

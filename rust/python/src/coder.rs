@@ -10,7 +10,7 @@ use ui2c_core::cpu::Level;
 use ui2c_core::motion::field;
 use ui2c_core::rans;
 
-use crate::arguments::{contiguous, number};
+use crate::arguments::{contiguous, number, writable};
 use crate::errors::convert;
 
 /// More cells than the largest picture of the format has at the finest step.
@@ -119,19 +119,23 @@ impl RansDecoder {
         rans::Decoder::new(data.to_vec(), log2_lanes).map(Self).map_err(convert)
     }
 
-    /// A segment, int16 in the shape of `indexes`.
+    /// A segment, int16 in the shape of `indexes`; in `out`, if it is given.
+    #[pyo3(signature = (tables, indexes, out = None))]
     fn get<'py>(
         &mut self,
         py: Python<'py>,
         tables: &Tables,
         indexes: &Bound<'py, PyAny>,
+        out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArrayDyn<i16>>> {
         let indexes = contiguous::<u8>(indexes, "indexes")?;
-        let symbols = PyArrayDyn::<i16>::zeros(py, indexes.shape(), false);
-        let mut writable = symbols.readwrite();
-        let (indexes, output) = (indexes.as_slice()?, writable.as_slice_mut()?);
+        let symbols = match out {
+            Some(out) => writable::<i16>(out, "out", indexes.shape())?,
+            None => PyArrayDyn::<i16>::zeros(py, indexes.shape(), false),
+        };
+        let mut output = symbols.readwrite();
+        let (indexes, output) = (indexes.as_slice()?, output.as_slice_mut()?);
         py.detach(|| self.0.get_slice(&tables.0, indexes, output)).map_err(convert)?;
-        drop(writable);
         Ok(symbols)
     }
 

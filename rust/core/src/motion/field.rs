@@ -174,7 +174,7 @@ fn walk(
         let neighbours = neighbours(cells, columns, row, column);
         let mut horizontal = 0;
         for c in 0..2 {
-            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row);
+            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row == 0);
             let kind = if c == 0 { 0 } else { 1 + residual_kind(horizontal) };
             let known = cells[index][c].wrapping_sub(prediction);
             let residual = code(class * KINDS + kind, known)?;
@@ -192,7 +192,7 @@ fn walk(
 /// The three vectors that predict a cell: left, above, above right; the above left one in the last
 /// column, the upper two in the first, the left one alone in the first row.
 #[inline]
-fn neighbours<T: Copy + Default>(
+pub(super) fn neighbours<T: Copy + Default>(
     cells: &[[T; 2]],
     columns: usize,
     row: usize,
@@ -209,25 +209,30 @@ fn neighbours<T: Copy + Default>(
 
 /// The median of a component's neighbours and the class of their spread.
 #[inline]
-fn predict([a, b, c]: [i32; 3], row: usize) -> (i32, u8) {
+fn predict([a, b, c]: [i32; 3], first_row: bool) -> (i32, u8) {
     let (low, high) = (a.min(b).min(c), a.max(b).max(c));
-    let class = if row == 0 { FIRST_ROW } else { spread_class(high - low) };
+    let class = if first_row { FIRST_ROW } else { spread_class(high - low) };
     (a + b + c - low - high, class)
 }
 
 /// The median of the neighbours of a cell in a grid that is filled up to it.
 pub(super) fn prediction(cells: &[Vector], columns: usize, row: usize, column: usize) -> Vector {
     let neighbours = neighbours(cells, columns, row, column);
-    [0, 1].map(|c| predict(neighbours.map(|v| i32::from(v[c])), row).0 as i16)
+    [0, 1].map(|c| predict(neighbours.map(|v| i32::from(v[c])), row == 0).0 as i16)
 }
 
 /// What the vector at a cell costs in mode 0, bits.
 #[inline]
 pub(super) fn price(cells: &[Vector], columns: usize, row: usize, column: usize) -> f32 {
     let neighbours = neighbours(cells, columns, row, column);
-    let vector = cells[row * columns + column];
-    let (horizontal, first) = component_price(neighbours, vector, row, 0, 0);
-    first + component_price(neighbours, vector, row, 1, 1 + residual_kind(horizontal)).1
+    price_beside(neighbours, cells[row * columns + column], row == 0)
+}
+
+/// What a vector costs beside these `neighbours`.
+#[inline(always)]
+pub(super) fn price_beside(neighbours: [Vector; 3], vector: Vector, first_row: bool) -> f32 {
+    let (horizontal, bits) = component_price(neighbours, vector, first_row, 0, 0);
+    bits + component_price(neighbours, vector, first_row, 1, 1 + residual_kind(horizontal)).1
 }
 
 /// The residual of a component and its price.
@@ -235,28 +240,19 @@ pub(super) fn price(cells: &[Vector], columns: usize, row: usize, column: usize)
 fn component_price(
     neighbours: [Vector; 3],
     vector: Vector,
-    row: usize,
+    first_row: bool,
     c: usize,
     kind: u8,
 ) -> (i32, f32) {
-    let [left, above, right] = neighbours;
-    let near = [i32::from(left[c]), i32::from(above[c]), i32::from(right[c])];
-    let (prediction, class) = predict(near, row);
+    let (prediction, class) = predict(neighbours.map(|v| i32::from(v[c])), first_row);
     let residual = i32::from(vector[c]) - prediction;
     (residual, quick_bits(class * KINDS + kind, residual))
 }
 
 #[inline]
 fn spread_class(spread: i32) -> u8 {
-    match spread {
-        0 => 0,
-        1 => 1,
-        2..=3 => 2,
-        4..=7 => 3,
-        8..=15 => 4,
-        16..=31 => 5,
-        _ => 6,
-    }
+    // 0, 1, 2 and 3, 4 to 7 … 16 to 31, more.
+    (32 - spread.leading_zeros()).min(6) as u8
 }
 
 #[inline]

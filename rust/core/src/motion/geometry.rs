@@ -49,6 +49,22 @@ pub(crate) struct Span {
     pub weight: i32,
 }
 
+impl Span {
+    /// A part of the span in groups of as many samples, counted from its start, each with the one
+    /// in its middle.
+    pub fn held(
+        &self,
+        part: &Range<usize>,
+        count: usize,
+    ) -> impl Iterator<Item = (Range<usize>, usize)> + use<> {
+        let (start, last) = (self.start, self.end - 1);
+        let Range { start: from, end } = *part;
+        (start + (from - start) / count * count..end)
+            .step_by(count)
+            .map(move |at| (at.max(from)..end.min(at + count), last.min(at + count / 2)))
+    }
+}
+
 impl Axis {
     /// `length` samples on a grid of `cells` cells.
     pub fn new(length: usize, step: usize, cells: usize, kind: Kind) -> Self {
@@ -78,6 +94,15 @@ impl Axis {
     fn spans_from(&self, at: usize) -> &[Span] {
         &self.spans[self.spans.partition_point(|s| s.end <= at)..]
     }
+
+    /// The spans that a range touches, with what they have of it.
+    pub fn within(&self, range: &Range<usize>) -> impl Iterator<Item = (Range<usize>, &Span)> {
+        let Range { start, end } = *range;
+        self.spans_from(start)
+            .iter()
+            .take_while(move |span| span.start < end)
+            .map(move |span| (span.start.max(start)..span.end.min(end), span))
+    }
 }
 
 /// The grid over one plane.
@@ -105,6 +130,29 @@ impl Lattice {
             step,
             shift: 2 * step.ilog2() + u32::from(kind == Kind::Chroma),
         }
+    }
+
+    /// The displacement between vectors that are all this one, in sixteenths: a whole number.
+    pub fn displacement(&self, vector: Vector) -> [i32; 2] {
+        vector.map(|c| (i32::from(c) << (2 * self.step.ilog2() + 2)) >> self.shift)
+    }
+
+    /// For how many rows, up to `most`, displacements between the centres of four cells hardly
+    /// change: by a quarter of a sample at most from the middle one.
+    pub fn rows_alike(&self, vectors: &[Vector], down: &Span, across: &Span, most: usize) -> usize {
+        let at = |row: usize, column: usize| vectors[row * self.columns + column];
+        let mut change = 0;
+        for column in [across.low, across.high] {
+            let (above, below) = (at(down.low, column), at(down.high, column));
+            for c in 0..2 {
+                change = change.max(usize::from(above[c].abs_diff(below[c])));
+            }
+        }
+        let mut rows = most;
+        while rows > 1 && change * rows > 2 * self.step {
+            rows /= 2;
+        }
+        rows
     }
 
     /// Distance of the vectors in luma samples.
@@ -172,11 +220,11 @@ impl Displacements {
         }
     }
 
-    /// Repeats the last displacement before `end` in all from there on.
-    pub fn repeat_from(&mut self, end: usize) {
+    /// Repeats the displacement before a range in all of it.
+    pub fn repeat(&mut self, range: Range<usize>) {
         for row in [&mut self.dx, &mut self.dy] {
-            let last = row[end - 1];
-            row[end..].fill(last);
+            let last = row[range.start - 1];
+            row[range.clone()].fill(last);
         }
     }
 }

@@ -1,8 +1,14 @@
-//! Rows of an 8-bit prediction, 16 samples at a time, each with its own displacement.
+//! An 8-bit prediction, 16 samples at a time.
 //!
-//! Samples of a group that lie at the same whole position from theirs are computed together, from
-//! contiguous rows of the reference; only their fractions differ, which look up the taps. The twin
-//! is `predict_row` of the module above.
+//! Between vectors that are all the same so are the displacements: `flat`. Elsewhere each sample
+//! has its own. Those of a group that are at the same whole position from theirs, or nearly, are
+//! computed together, from contiguous rows of the reference; their fractions look up the taps. The
+//! twin is `predict_row` of the module above.
+
+mod flat;
+mod spread;
+
+use std::ops::Range;
 
 use std::arch::x86_64::*;
 
@@ -10,7 +16,8 @@ use super::super::Vector;
 use super::super::geometry::{Area, Displacements, LANES, Lattice};
 use super::super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::super::plane::Padded;
-use super::{BORDER, SIDE, TAPS};
+use super::{BORDER, HELD, SIDE, TAPS};
+use spread::Spread;
 
 /// Samples computed at a time.
 pub(super) const GROUP: usize = 16;
@@ -42,26 +49,95 @@ pub(super) fn predict_area(
     lattice: &Lattice,
     vectors: &[Vector],
     area: &Area,
+    held: usize,
     out: &mut [u8],
 ) {
     let width = area.width();
-    let groups = width.div_ceil(GROUP);
-    let mut row = Displacements::new(lattice, groups * GROUP);
+    let mut row = Displacements::new(lattice, width.next_multiple_of(GROUP));
     let tables = Tables::new();
-    for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-        row.fill(lattice, vectors, y, &area.columns, |out, count, line, shift| {
-            fill_line(out, count, line, shift);
-        });
-        // The last group goes beyond the row: its last displacement does as well as any.
-        row.repeat_from(width);
-        let displacements = row.dx.as_chunks::<GROUP>().0.iter().zip(row.dy.as_chunks::<GROUP>().0);
-        for (index, (dx, dy)) in displacements.enumerate() {
-            let k = index * GROUP;
-            let here = [(area.columns.start + k) as i32, y as i32];
-            let samples = predict_group(reference, &tables, here, dx, dy);
-            match out[k..].first_chunk_mut::<GROUP>() {
-                Some(out) => *out = bytes(samples),
-                None => out[k..].copy_from_slice(&bytes(samples)[..width - k]),
+    let mut parts: Vec<Part> = Vec::new();
+    for (rows, down) in lattice.vertical.within(&area.rows) {
+        parts.clear();
+        for (columns, across) in lattice.horizontal.within(&area.columns) {
+            let at = |row: usize, column: usize| vectors[row * lattice.columns + column];
+            let vector = at(down.low, across.low);
+            let same = vector == at(down.low, across.high)
+                && vector == at(down.high, across.low)
+                && vector == at(down.high, across.high);
+            let vector = same.then_some(vector);
+            let held = lattice.rows_alike(vectors, down, across, held);
+            match parts.last_mut() {
+                Some(last) if last.vector == vector && last.held == held => {
+                    last.columns.end = columns.end;
+                }
+                _ => parts.push(Part { columns, vector, held }),
+            }
+        }
+        let first = rows.start;
+        let out = &mut out[(first - area.rows.start) * width..];
+        // Groups of samples that differ in their displacements may go beyond their part, so the
+        // others come after them.
+        for part in parts.iter().filter(|part| part.vector.is_none()) {
+            let from = part.columns.start - area.columns.start;
+            for (rows, y) in down.held(&rows, part.held) {
+                row.fill(lattice, vectors, y, &part.columns, |out, count, line, shift| {
+                    fill_line(out, count, line, shift);
+                });
+                let block = Area { columns: part.columns.clone(), rows };
+                let out = &mut out[(block.rows.start - first) * width + from..];
+                let sizes = [width, width - from];
+                match block.height() {
+                    1 => predict_block::<1>(reference, &tables, &mut row, &block, out, sizes),
+                    2 => predict_block::<2>(reference, &tables, &mut row, &block, out, sizes),
+                    3 => predict_block::<3>(reference, &tables, &mut row, &block, out, sizes),
+                    _ => predict_block::<HELD>(reference, &tables, &mut row, &block, out, sizes),
+                }
+            }
+        }
+        for part in &parts {
+            let Some(vector) = part.vector else { continue };
+            let displacement = lattice.displacement(vector);
+            let from = part.columns.start - area.columns.start;
+            let block = Area { columns: part.columns.clone(), rows: rows.clone() };
+            flat::predict(reference, &tables, displacement, &block, &mut out[from..], width);
+        }
+    }
+}
+
+/// Neighbouring spans of some rows, between vectors that are all the same or not.
+struct Part {
+    columns: Range<usize>,
+    vector: Option<Vector>,
+    /// Rows that get the same displacements.
+    held: usize,
+}
+
+/// `ROWS` rows of one line of displacements. `out` begins with the block, its rows are `stride`
+/// apart; up to `room` samples of each may be overwritten.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn predict_block<const ROWS: usize>(
+    reference: &Padded<u8>,
+    tables: &Tables,
+    row: &mut Displacements,
+    block: &Area,
+    out: &mut [u8],
+    [stride, room]: [usize; 2],
+) {
+    let width = block.width();
+    let groups = width.div_ceil(GROUP);
+    // The last group goes beyond the block: its last displacement does as well as any.
+    row.repeat(width..groups * GROUP);
+    let (dx, dy) = (row.dx.as_chunks::<GROUP>().0, row.dy.as_chunks::<GROUP>().0);
+    for index in 0..groups {
+        let k = index * GROUP;
+        let here = [(block.columns.start + k) as i32, block.rows.start as i32];
+        let group = predict_group::<ROWS>(reference, tables, here, &dx[index], &dy[index]);
+        for (j, samples) in group.iter().enumerate() {
+            let out = &mut out[j * stride + k..][..GROUP.min(room - k)];
+            match out.first_chunk_mut::<GROUP>() {
+                Some(out) => *out = bytes(*samples),
+                None => out.copy_from_slice(&bytes(*samples)[..out.len()]),
             }
         }
     }
@@ -105,15 +181,17 @@ impl Tables {
     }
 }
 
+/// Rows of a group, below each other, all with the displacements of the first.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn predict_group(
+fn predict_group<const ROWS: usize>(
     reference: &Padded<u8>,
     tables: &Tables,
     [x, y]: [i32; 2],
     dx: &[i32; GROUP],
     dy: &[i32; GROUP],
-) -> __m128i {
+) -> [__m128i; ROWS] {
+    let mut out = [_mm_setzero_si128(); ROWS];
     let (dx, first_x) = (pack(dx), dx[0]);
     let (dy, first_y) = (pack(dy), dy[0]);
     let taps = Taps::new(tables, dx, dy);
@@ -123,41 +201,66 @@ fn predict_group(
         _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
-        let rows = rows(reference, x + (first_x >> 4), y + (first_y >> 4));
-        return interpolate(rows, tables, &taps);
+        let rows = TAPS - 1 + ROWS;
+        let window = Window::new(reference, x + (first_x >> 4), y + (first_y >> 4), rows);
+        let pairs = [tables.inner, tables.outer];
+        let mut a = across(window.halves(0), pairs, &taps);
+        let mut b = across(window.halves(1), pairs, &taps);
+        let mut c = across(window.halves(2), pairs, &taps);
+        for (k, out) in out.iter_mut().enumerate() {
+            let d = across(window.halves(k + TAPS - 1), pairs, &taps);
+            *out = down([a, b, c, d], &taps);
+            (a, b, c) = (b, c, d);
+        }
+        return out;
     }
-    let mut out = _mm_setzero_si128();
-    let mut left = u32::MAX >> (32 - GROUP);
-    let (mut here_x, mut here_y) = (first_x >> 4, first_y >> 4);
+    let mut left = _mm256_set1_epi16(-1);
     loop {
-        let rows = rows(reference, x + here_x, y + here_y);
-        let same = _mm256_and_si256(
-            _mm256_cmpeq_epi16(whole_x, _mm256_set1_epi16(here_x as i16)),
-            _mm256_cmpeq_epi16(whole_y, _mm256_set1_epi16(here_y as i16)),
-        );
-        let same = narrow(_mm256_packs_epi16(same, same));
-        out = _mm_blendv_epi8(out, interpolate(rows, tables, &taps), same);
-        left &= !(_mm_movemask_epi8(same) as u32);
-        if left == 0 {
+        let spread = Spread::new(whole_x, whole_y, left);
+        spread.interpolate(reference, tables, [x, y], &taps, &mut out);
+        left = _mm256_andnot_si256(spread.lanes, left);
+        if _mm256_testz_si256(left, left) == 1 {
             return out;
         }
-        let lane = left.trailing_zeros() as usize;
-        let lanes: [i16; GROUP] = words(whole_x);
-        here_x = i32::from(lanes[lane]);
-        let lanes: [i16; GROUP] = words(whole_y);
-        here_y = i32::from(lanes[lane]);
     }
 }
 
-/// The rows under the taps of a group whose first sample is at this whole position. Where it would
-/// lie too far outside, all that it reads is the same sample, as it is at these bounds.
-#[inline(always)]
-fn rows(reference: &Padded<u8>, x: i32, y: i32) -> [&[u8; READ]; TAPS] {
-    let (width, height) = (reference.width() as i32, reference.height() as i32);
-    let left = (x - 1).clamp(-(SIDE as i32), width - 1);
-    let top = (y - 1).clamp(-(BORDER as i32), height - 1);
-    let row = |k| reference.from(left, top + k).first_chunk().expect("within the border");
-    [row(0), row(1), row(2), row(3)]
+/// So many samples of some rows from somewhere on.
+struct Window<'a> {
+    samples: &'a [u8],
+    stride: usize,
+    rows: usize,
+}
+
+impl<'a> Window<'a> {
+    /// Under the taps of samples from this whole position on. Where it would lie too far outside,
+    /// all that a group reads is the same sample, as it is at these bounds.
+    #[inline(always)]
+    fn new(reference: &'a Padded<u8>, x: i32, y: i32, rows: usize) -> Self {
+        let (width, height) = (reference.width() as i32, reference.height() as i32);
+        let left = (x - 1).clamp(-(SIDE as i32), width - 1);
+        let top = (y - 1).clamp(-(BORDER as i32), height - 1);
+        let (samples, stride) = reference.block(left, top);
+        assert!(rows > 0 && samples.len() >= (rows - 1) * stride + READ, "within the border");
+        Self { samples, stride, rows }
+    }
+
+    /// The samples of a row from the one `AT` on.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load<const AT: usize>(&self, row: usize) -> __m128i {
+        const { assert!(AT + 16 <= READ) };
+        assert!(row < self.rows);
+        // SAFETY: `new` has seen that each of the rows has READ samples from there on.
+        unsafe { _mm_loadu_si128(self.samples.as_ptr().add(row * self.stride + AT).cast()) }
+    }
+
+    /// What the halves of a group see of a row.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn halves(&self, row: usize) -> __m256i {
+        _mm256_set_m128i(self.load::<8>(row), self.load::<0>(row))
+    }
 }
 
 /// What the samples of a group weigh in its sums.
@@ -196,14 +299,23 @@ impl Taps {
     }
 }
 
+/// The weighted sums of a row, less 128 · 128: of samples less 128, so that they are at most
+/// 128 · 176 < 2^15 in size. Of the samples of each half, `inner` and `outer` choose pairs.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, taps: &Taps) -> __m128i {
-    let (inner, outer, down) = (taps.inner, taps.outer, &taps.down);
-    let a = across(rows[0], tables, inner, outer);
-    let b = across(rows[1], tables, inner, outer);
-    let c = across(rows[2], tables, inner, outer);
-    let d = across(rows[3], tables, inner, outer);
+fn across(samples: __m256i, [inner, outer]: [__m256i; 2], taps: &Taps) -> __m256i {
+    let samples = _mm256_xor_si256(samples, _mm256_set1_epi8(i8::MIN));
+    _mm256_sub_epi16(
+        _mm256_maddubs_epi16(taps.inner, _mm256_shuffle_epi8(samples, inner)),
+        _mm256_maddubs_epi16(taps.outer, _mm256_shuffle_epi8(samples, outer)),
+    )
+}
+
+/// The predicted samples from the sums of four rows.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn down([a, b, c, d]: [__m256i; TAPS], taps: &Taps) -> __m128i {
+    let down = &taps.down;
     let low = _mm256_sub_epi32(
         _mm256_madd_epi16(_mm256_unpacklo_epi16(b, c), down[0]),
         _mm256_madd_epi16(_mm256_unpacklo_epi16(a, d), down[1]),
@@ -218,19 +330,6 @@ fn interpolate(rows: [&[u8; READ]; TAPS], tables: &Tables, taps: &Taps) -> __m12
     let high = _mm256_srai_epi32(_mm256_add_epi32(high, constant), 2 * BITS);
     let words = _mm256_packs_epi32(low, high);
     narrow(_mm256_packus_epi16(words, words))
-}
-
-/// The weighted sums of a row, less 128 · 128: of samples less 128, so that they are at most
-/// 128 · 176 < 2^15 in size.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn across(row: &[u8; READ], tables: &Tables, inner: __m256i, outer: __m256i) -> __m256i {
-    let samples = _mm256_set_m128i(load::<8>(row), load::<0>(row));
-    let samples = _mm256_xor_si256(samples, _mm256_set1_epi8(i8::MIN));
-    _mm256_sub_epi16(
-        _mm256_maddubs_epi16(inner, _mm256_shuffle_epi8(samples, tables.inner)),
-        _mm256_maddubs_epi16(outer, _mm256_shuffle_epi8(samples, tables.outer)),
-    )
 }
 
 /// The lower halves of the two halves.
@@ -253,14 +352,6 @@ fn pack(values: &[i32; GROUP]) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn load<const AT: usize>(row: &[u8; READ]) -> __m128i {
-    const { assert!(AT + 16 <= READ) };
-    // SAFETY: 16 bytes from there on are in the row.
-    unsafe { _mm_loadu_si128(row.as_ptr().add(AT).cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
 fn twice(table: [i8; 16]) -> __m256i {
     // SAFETY: the array is of 16 bytes.
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
@@ -269,11 +360,5 @@ fn twice(table: [i8; 16]) -> __m256i {
 #[inline(always)]
 fn bytes(lanes: __m128i) -> [u8; 16] {
     // SAFETY: any bits are bytes.
-    unsafe { std::mem::transmute(lanes) }
-}
-
-#[inline(always)]
-fn words(lanes: __m256i) -> [i16; GROUP] {
-    // SAFETY: any bits are words.
     unsafe { std::mem::transmute(lanes) }
 }

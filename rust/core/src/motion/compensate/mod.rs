@@ -22,9 +22,11 @@ pub(crate) const TAPS: usize = 4;
 const BAND: usize = 64;
 /// Samples of a plane from which on bands are predicted in parallel.
 pub(crate) const PARALLEL: usize = 1 << 18;
-/// Repeated edge samples above and below that positions, clamped to one sample outside and its taps
-/// need; so many to the right of a run, too.
-pub(crate) const BORDER: usize = 3;
+/// Most rows that an approximate prediction gives the same displacements.
+pub(crate) const HELD: usize = 4;
+/// Repeated edge samples above and below that positions, clamped to one sample outside, and their
+/// taps need, for as many rows at a time; so many to the right of a run, too.
+pub(crate) const BORDER: usize = TAPS + HELD;
 /// Repeated edge samples to the left, for a whole run that lies outside.
 const SIDE: usize = LONGEST_RUN + TAPS - 2;
 
@@ -114,6 +116,7 @@ fn predict_plane<S: Sample>(
             vectors,
             &Area { columns: 0..width, rows },
             bit_depth,
+            1,
             out,
         );
     };
@@ -126,12 +129,16 @@ fn predict_plane<S: Sample>(
 }
 
 /// An area of the prediction, into `out` row by row.
+///
+/// It is exact if `held` is 1; up to [`HELD`], so many rows between the same cell centres get the
+/// displacements of one of them where those differ little, which is faster.
 pub(crate) fn predict_area<S: Sample>(
     reference: &Padded<S>,
     lattice: &Lattice,
     vectors: &[Vector],
     area: &Area,
     bit_depth: u32,
+    held: usize,
     out: &mut [S],
 ) {
     #[cfg(target_arch = "x86_64")]
@@ -140,9 +147,9 @@ pub(crate) fn predict_area<S: Sample>(
         && let Some(out) = S::bytes_mut(out)
     {
         // SAFETY: the processor has AVX2.
-        return unsafe { avx2::predict_area(reference, lattice, vectors, area, out) };
+        return unsafe { avx2::predict_area(reference, lattice, vectors, area, held, out) };
     }
-    predict_rows(reference, lattice, vectors, area, bit_depth, out);
+    predict_rows(reference, lattice, vectors, area, bit_depth, held, out);
 }
 
 wide! {
@@ -153,17 +160,28 @@ wide! {
         vectors: &[Vector],
         area: &Area,
         bit_depth: u32,
+        held: usize,
         out: &mut [S],
     ) {
         let width = area.width();
         let max = (1 << bit_depth) - 1;
         let mut displacements = Displacements::new(lattice, width);
         let mut row = vec![S::default(); width + LONGEST_RUN];
-        for (y, out) in area.rows.clone().zip(out.chunks_exact_mut(width)) {
-            displacements.fill(lattice, vectors, y, &area.columns, line);
-            let (dx, dy) = (&displacements.dx[..width], &displacements.dy[..width]);
-            predict_row(reference, [area.columns.start, y], dx, dy, max, &mut row);
-            out.copy_from_slice(&row[..width]);
+        for (rows, down) in lattice.vertical.within(&area.rows) {
+            for (columns, across) in lattice.horizontal.within(&area.columns) {
+                let held = lattice.rows_alike(vectors, down, across, held);
+                for (rows, at) in down.held(&rows, held) {
+                    displacements.fill(lattice, vectors, at, &columns, line);
+                    let (dx, dy) = (&displacements.dx, &displacements.dy);
+                    let (dx, dy) = (&dx[..columns.len()], &dy[..columns.len()]);
+                    for y in rows {
+                        predict_row(reference, [columns.start, y], dx, dy, max, &mut row);
+                        let from = columns.start - area.columns.start;
+                        let out = &mut out[(y - area.rows.start) * width + from..];
+                        out[..columns.len()].copy_from_slice(&row[..columns.len()]);
+                    }
+                }
+            }
         }
     }
 }
@@ -243,6 +261,8 @@ mod tests {
             chroma: bool,
             corners in [[0usize..140, 0usize..40], [0usize..140, 0usize..40]],
             reach in prop::sample::select(vec![0i16, 3, 60, 2047]),
+            // As many vectors next to each other are the same.
+            alike in 1usize..40,
             seed in prop::collection::vec(any::<i16>(), 64),
             samples in prop::collection::vec(any::<u8>(), 331),
         ) {
@@ -252,7 +272,10 @@ mod tests {
             let lattice = Lattice::new(size, grid, step, kind);
             let component = |k: usize| seed[k % seed.len()] % (reach + 1);
             let vectors: Vec<Vector> =
-                (0..grid[0] * grid[1]).map(|k| [component(2 * k), component(2 * k + 1)]).collect();
+                (0..grid[0] * grid[1])
+                    .map(|k| k / alike)
+                    .map(|k| [component(2 * k), component(2 * k + 1)])
+                    .collect();
             let plane: Vec<u8> =
                 (0..size[0] * size[1]).map(|k| samples[k % samples.len()]).collect();
             let reference = pad(&Plane::new(size[0], size[1], &plane).unwrap());
@@ -261,10 +284,11 @@ mod tests {
                 a.min(b)..a.max(b) + 1
             };
             let area = Area { columns: range(0), rows: range(1) };
+            let held = 1 + alike % HELD;
             let mut fast = vec![0; area.samples()];
             let mut plain = fast.clone();
-            predict_area(&reference, &lattice, &vectors, &area, 8, &mut fast);
-            predict_rows(&reference, &lattice, &vectors, &area, 8, &mut plain);
+            predict_area(&reference, &lattice, &vectors, &area, 8, held, &mut fast);
+            predict_rows(&reference, &lattice, &vectors, &area, 8, held, &mut plain);
             prop_assert_eq!(fast, plain);
         }
     }

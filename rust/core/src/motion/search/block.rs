@@ -188,7 +188,7 @@ impl<'a> Matcher<'a> {
         for row in 0..self.rows {
             for column in 0..self.columns {
                 let predicted = prediction(&vectors, self.columns, row, column);
-                let mut best = Best { vector: predicted, bits: f32::INFINITY, last: None };
+                let mut best = Best::none(predicted);
                 let mut guess = |v: Vector| self.try_vector(row, column, v, predicted, &mut best);
                 guess(predicted);
                 guess([0, 0]);
@@ -235,14 +235,16 @@ impl<'a> Matcher<'a> {
         let width = self.block.min(self.frame.width() - x);
         let height = self.block.min(self.frame.height() - y);
         let sum = self.difference(x, y, width, height, v);
+        if sum >= best.sum && vector_bits >= best.vector_bits {
+            return;
+        }
         let count = (width * height) as f32;
         // A Laplacian residual has about this sum of squares.
         let squares = 2.0 * (sum as f32) * (sum as f32) / count;
         let scale = (1 << (2 * self.level)) as f32;
         let bits = scale * self.cost.residual(squares, count) + vector_bits;
         if bits < best.bits {
-            best.bits = bits;
-            best.vector = v;
+            *best = Best { vector: v, bits, sum, vector_bits, last: best.last };
         }
     }
 
@@ -256,14 +258,16 @@ impl<'a> Matcher<'a> {
         let from_y = clamp(y, v[1], height, self.reference.height());
         let (a, a_stride) = self.frame.block(x as i32, y as i32);
         let (b, b_stride) = self.reference.block(from_x, from_y);
-        let rows = a.chunks(a_stride).zip(b.chunks(b_stride)).take(height);
         match width {
-            4 => rows.map(|(a, b)| row_difference::<4>(a, b)).sum(),
-            8 => rows.map(|(a, b)| row_difference::<8>(a, b)).sum(),
-            16 => rows.map(|(a, b)| row_difference::<16>(a, b)).sum(),
-            32 => rows.map(|(a, b)| row_difference::<32>(a, b)).sum(),
-            64 => rows.map(|(a, b)| row_difference::<64>(a, b)).sum(),
-            _ => rows.map(|(a, b)| sum_differences(&a[..width], &b[..width])).sum(),
+            4 => plain_difference::<4>(a, b, [a_stride, b_stride], height),
+            8 => difference::<8>(a, b, [a_stride, b_stride], height),
+            16 => difference::<16>(a, b, [a_stride, b_stride], height),
+            32 => difference::<32>(a, b, [a_stride, b_stride], height),
+            64 => difference::<64>(a, b, [a_stride, b_stride], height),
+            _ => {
+                let rows = a.chunks(a_stride).zip(b.chunks(b_stride)).take(height);
+                rows.map(|(a, b)| sum_differences(&a[..width], &b[..width])).sum()
+            }
         }
     }
 }
@@ -271,16 +275,104 @@ impl<'a> Matcher<'a> {
 struct Best {
     vector: Vector,
     bits: f32,
+    /// Its sum of absolute differences and its bits, which make up `bits`.
+    sum: u32,
+    vector_bits: f32,
     /// What was tried last.
     last: Option<Vector>,
 }
 
+impl Best {
+    fn none(vector: Vector) -> Self {
+        let most = f32::INFINITY;
+        Self { vector, bits: most, sum: u32::MAX, vector_bits: most, last: None }
+    }
+}
+
+/// Sum of absolute differences of two blocks `N` samples wide.
 #[inline(always)]
-fn row_difference<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
-    sum_differences(&a[..N], &b[..N])
+fn plain_difference<const N: usize>(
+    a: &[u8],
+    b: &[u8],
+    [a_stride, b_stride]: [usize; 2],
+    height: usize,
+) -> u32 {
+    let rows = a.chunks(a_stride).zip(b.chunks(b_stride)).take(height);
+    rows.map(|(a, b)| sum_differences(&a[..N], &b[..N])).sum()
+}
+
+/// As `plain_difference`, for multiples of eight samples.
+#[inline(always)]
+fn difference<const N: usize>(a: &[u8], b: &[u8], strides: [usize; 2], height: usize) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: SSE2 is part of this architecture.
+        unsafe { sse2_difference::<N>(a, b, strides, height) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    plain_difference::<N>(a, b, strides, height)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn sse2_difference<const N: usize>(
+    a: &[u8],
+    b: &[u8],
+    [a_stride, b_stride]: [usize; 2],
+    height: usize,
+) -> u32 {
+    use std::arch::x86_64::*;
+    const { assert!(N.is_multiple_of(8)) };
+    assert!(height > 0 && a.len() >= (height - 1) * a_stride + N);
+    assert!(b.len() >= (height - 1) * b_stride + N);
+    let mut sums = _mm_setzero_si128();
+    for row in 0..height {
+        for x in (0..N).step_by(if N < 16 { 8 } else { 16 }) {
+            // SAFETY: N samples of each row are there.
+            let differences = unsafe {
+                let a = a.as_ptr().add(row * a_stride + x).cast();
+                let b = b.as_ptr().add(row * b_stride + x).cast();
+                if N < 16 {
+                    _mm_sad_epu8(_mm_loadl_epi64(a), _mm_loadl_epi64(b))
+                } else {
+                    _mm_sad_epu8(_mm_loadu_si128(a), _mm_loadu_si128(b))
+                }
+            };
+            sums = _mm_add_epi32(sums, differences);
+        }
+    }
+    let sums = _mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums));
+    _mm_cvtsi128_si32(sums) as u32
 }
 
 #[inline(always)]
 fn sum_differences(a: &[u8], b: &[u8]) -> u32 {
     a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_fast_difference_is_the_plain_one(
+            samples in prop::collection::vec(any::<u8>(), 1400),
+            height in 1usize..9,
+            strides in [64usize..80, 64usize..80],
+        ) {
+            let (a, b) = samples.split_at(700);
+            let (a, b) = (&a[..(height - 1) * strides[0] + 64], &b[..(height - 1) * strides[1] + 64]);
+            macro_rules! check {
+                ($($n:literal)*) => {$(
+                    let plain = plain_difference::<$n>(a, b, strides, height);
+                    prop_assert_eq!(difference::<$n>(a, b, strides, height), plain);
+                )*};
+            }
+            check!(8 16 32 64);
+        }
+    }
 }

@@ -51,10 +51,11 @@ impl Cost {
 
 #[inline]
 fn component(residual: i16) -> f32 {
-    const TABLE: [f32; 32] = {
-        let mut table = [0.5; 32];
+    const LENGTH: usize = 256;
+    const TABLE: [f32; LENGTH] = {
+        let mut table = [0.5; LENGTH];
         let mut k = 1;
-        while k < 32 {
+        while k < LENGTH {
             // 2 + 1.5 · log2(k), with log2 taken as linear between powers of two.
             let whole = (k as u32).ilog2();
             let fraction = k as f32 / (1 << whole) as f32 - 1.0;
@@ -64,7 +65,7 @@ fn component(residual: i16) -> f32 {
         table
     };
     let size = residual.unsigned_abs() as usize;
-    if size < 32 { TABLE[size] } else { 2.0 + 1.5 * log2(size as f32) }
+    if size < LENGTH { TABLE[size] } else { 2.0 + 1.5 * log2(size as f32) }
 }
 
 /// log2 of a positive, normal number, to about 0.01.

@@ -7,12 +7,14 @@
 
 mod block;
 mod cost;
+mod local;
 mod model;
+mod moments;
 mod pyramid;
 mod refine;
 mod residual;
 
-use super::compensate::check_depth;
+use super::compensate::{HELD, check_depth};
 use super::plane::{Plane, Sample};
 use super::{Field, STEPS, Vector};
 use crate::error::{Error, Result};
@@ -24,6 +26,9 @@ use refine::Refiner;
 /// What bits of vectors count for on reduced pictures, where vectors are shorter than in the stream.
 /// Found on training clips.
 const REDUCED_WEIGHT: f32 = 1.5;
+
+/// A finer grid on which the first frames need so many times the bits is given up.
+const MARGIN: f32 = 1.04;
 
 /// How long the search may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,15 +55,29 @@ struct Plan {
     /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
     /// are moved to more places before the last passes, which always do.
     thorough: bool,
+    /// Whether a pass more follows at full size whose result is not looked at.
+    trusting: bool,
+    /// Rows that get the same displacements while predictions are compared.
+    held: usize,
 }
 
 impl Effort {
     fn plan(self) -> Plan {
-        let plan = Plan { level: 1, first_passes: 1, passes: 1, last_passes: 2, thorough: false };
+        let plan = Plan {
+            level: 1,
+            first_passes: 1,
+            passes: 1,
+            last_passes: 1,
+            trusting: true,
+            thorough: false,
+            held: HELD,
+        };
         match self {
-            Self::Fast => Plan { level: 2, last_passes: 1, ..plan },
+            Self::Fast => Plan { level: 2, last_passes: 0, ..plan },
             Self::Default => plan,
-            Self::Slow => Plan { level: 0, passes: 2, last_passes: 1, thorough: true, ..plan },
+            Self::Slow => {
+                Plan { level: 0, passes: 2, trusting: false, thorough: true, held: 1, ..plan }
+            }
         }
     }
 }
@@ -128,7 +147,8 @@ fn search_8_bits(
         blocks.push(Blocks::search(&reference, frame, cost, level, blocks.last()));
     }
     let small = refiners(level, cost.reduced(level), plan);
-    let (best, fields) = choose(&small, blocks, step, level);
+    let Choice { step: best, bits: small_bits, fields } =
+        choose(&small, blocks, step, level, plan.thorough);
     let plan = Plan { thorough: true, ..plan };
     let full = refiners(0, cost, plan);
     let (rows, columns) = (height.div_ceil(best), width.div_ceil(best));
@@ -143,42 +163,77 @@ fn search_8_bits(
         refiner.finish(enlarged.collect(), best)
     };
     let (fields, bits): (Vec<_>, Vec<f32>) = full.iter().zip(fields).map(finish).unzip();
-    let still = || full.iter().map(Refiner::still_bits).sum::<f32>();
-    if step == 0 && still() <= bits.iter().sum() {
-        return Field::still(frames.len());
+    if step == 0 {
+        // Hardly ever looked at: at full size only if it is not far off on the reduced one.
+        let still = |refiners: &[Refiner]| refiners.iter().map(Refiner::still_bits).sum::<f32>();
+        let total = |bits: &[f32]| bits.iter().sum::<f32>();
+        if still(&small) <= 2.0 * total(&small_bits) && still(&full) <= total(&bits) {
+            return Field::still(frames.len());
+        }
     }
     Field { step: best, frames: frames.len(), rows, columns, vectors: fields.concat() }
 }
 
-/// The wanted step or the best one, and the fields of all frames in the units of the level.
+/// The wanted step or the best one, with fields in the units of the level; `thorough` keeps trying
+/// where others give up.
 fn choose(
     refiners: &[Refiner],
     mut blocks: Vec<[Vec<Vector>; 3]>,
     step: usize,
     level: usize,
-) -> (usize, Vec<Vec<Vector>>) {
-    let mut best: Option<(usize, f32, Vec<Vec<Vector>>)> = None;
+    thorough: bool,
+) -> Choice {
+    let mut best: Option<Choice> = None;
     let mut coarser: Option<Vec<Vec<Vector>>> = None;
     for k in (0..STEPS.len()).rev() {
-        let mut bits = 0.0;
-        let mut fields = Vec::new();
+        let mut choice = Choice { step: STEPS[k], bits: Vec::new(), fields: Vec::new() };
         for (index, refiner) in refiners.iter().enumerate() {
             let start = coarser.as_ref().map(|c| c[index].as_slice());
             let blocks = std::mem::take(&mut blocks[index][k]);
-            let (field, field_bits) = refiner.refine(start, blocks, STEPS[k] >> level);
-            bits += field_bits;
-            fields.push(field);
+            // Where the first frame loses by it, the others hardly ever gain enough.
+            let most = match &best {
+                Some(best) if step == 0 && !thorough => {
+                    MARGIN * best.upto(index) - choice.bits.iter().sum::<f32>()
+                }
+                _ => f32::INFINITY,
+            };
+            let (field, bits) = refiner.refine(start, blocks, STEPS[k] >> level, most);
+            choice.bits.push(bits);
+            choice.fields.push(field);
+            if bits > most {
+                break;
+            }
         }
-        coarser = Some(fields.clone());
-        let wanted = step == STEPS[k] || step == 0 && best.as_ref().is_none_or(|b| bits < b.1);
+        let wanted =
+            step == STEPS[k] || step == 0 && best.as_ref().is_none_or(|best| choice.beats(best));
+        coarser = Some(choice.fields.clone());
         if wanted {
-            best = Some((STEPS[k], bits, fields));
+            best = Some(choice);
         }
         // Where half the step does not pay, a quarter hardly ever does.
         if wanted == (step != 0) {
             break;
         }
     }
-    let (step, _, fields) = best.expect("the first step is the best so far");
-    (step, fields)
+    best.expect("the first step is the best so far")
+}
+
+/// A grid step with the fields of the frames and what they cost.
+struct Choice {
+    step: usize,
+    bits: Vec<f32>,
+    fields: Vec<Vec<Vector>>,
+}
+
+impl Choice {
+    /// Bits of the first frames, up to one.
+    fn upto(&self, index: usize) -> f32 {
+        self.bits[..=index].iter().sum()
+    }
+
+    /// Whether it has as many frames and needs fewer bits.
+    fn beats(&self, other: &Self) -> bool {
+        let total = |choice: &Self| choice.bits.iter().sum::<f32>();
+        self.bits.len() == other.bits.len() && total(self) < total(other)
+    }
 }

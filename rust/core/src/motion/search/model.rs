@@ -5,180 +5,22 @@
 //! neighbours. It is summed up once; vectors then move in it, one after the other and several times
 //! over, weighing the change of error against the bits.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
-use super::refine::{clamp, local_price};
+use super::local::LocalPrices;
+use super::moments::{Layout, Moments, sum_spans};
+use super::refine::clamp;
 use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;
 use crate::motion::field::prediction;
 use crate::motion::geometry::{Lattice, Span};
 use crate::motion::plane::Padded;
-use crate::motion::wide::wide;
 
-const LANES: usize = 8;
-/// Rows over which sums are exact integers before they are weighted; divides `TILE`.
-const STRIP: usize = 4;
 const SWEEPS: usize = 3;
 const QUICK_SWEEPS: usize = 2;
 /// How far from the point of linearisation the model is believed, in quarter samples.
 const TRUST: f32 = 6.0;
-
-/// Pictures laid out for sums over groups of lanes.
-struct Layout {
-    /// The prediction with a repeated sample all around, and enough at the end for whole groups.
-    prediction: Vec<u8>,
-    /// The frame, with enough at the end of its rows for whole groups.
-    frame: Vec<u8>,
-    stride: usize,
-}
-
-impl Layout {
-    fn new(prediction: &[u8], frame: &Padded<u8>) -> Self {
-        let (width, height) = (frame.width(), frame.height());
-        let stride = width + LANES + 2;
-        let mut framed = Vec::with_capacity((height + 2) * stride);
-        for y in 0..height + 2 {
-            let row = &prediction[y.saturating_sub(1).min(height - 1) * width..][..width];
-            framed.push(row[0]);
-            framed.extend_from_slice(row);
-            framed.resize((y + 1) * stride, row[width - 1]);
-        }
-        let mut padded = Vec::with_capacity(height * stride);
-        for y in 0..height {
-            padded.extend_from_slice(frame.row(y));
-            padded.resize((y + 1) * stride, 0);
-        }
-        Self { prediction: framed, frame: padded, stride }
-    }
-}
-
-/// Sums of one group of lanes over rows: three gradient products times 1, b, b², and two products
-/// of gradient and error times 1, b.
-#[derive(Clone, Default)]
-struct LaneSums {
-    products: [[[f32; LANES]; 3]; 3],
-    errors: [[[f32; LANES]; 2]; 2],
-}
-
-/// The sums over `rows` at the lanes from `x` on, `lanes` of which count. `b` goes along `line`: its
-/// first value and its growth per row; it is taken as constant over a few rows. `weights` are those
-/// of the tiles below each other at this place.
-#[inline(always)]
-fn sum_lanes(
-    layout: &Layout,
-    x: usize,
-    rows: Range<usize>,
-    line: [f32; 2],
-    weights: impl Fn(usize) -> f32,
-    lanes: usize,
-) -> LaneSums {
-    let [first, slope] = line;
-    let mut sums = LaneSums::default();
-    for start in rows.clone().step_by(STRIP) {
-        let count = STRIP.min(rows.end - start);
-        let mut strip = [[0.0; LANES]; 5];
-        for y in start..start + count {
-            let group = |row: usize, x: usize| -> &[u8; LANES] {
-                layout.prediction[row * layout.stride + x..].first_chunk().expect("padded")
-            };
-            let (above, below) = (group(y, x + 1), group(y + 2, x + 1));
-            let (left, here, right) = (group(y + 1, x), group(y + 1, x + 1), group(y + 1, x + 2));
-            let now: &[u8; LANES] =
-                layout.frame[y * layout.stride + x..].first_chunk().expect("padded");
-            for k in 0..LANES {
-                let gx = (i32::from(right[k]) - i32::from(left[k])) as f32;
-                let gy = (i32::from(below[k]) - i32::from(above[k])) as f32;
-                let e = (i32::from(now[k]) - i32::from(here[k])) as f32;
-                strip[0][k] += gx * gx;
-                strip[1][k] += gx * gy;
-                strip[2][k] += gy * gy;
-                strip[3][k] += gx * e;
-                strip[4][k] += gy * e;
-            }
-        }
-        let middle = (start - rows.start) as f32 + 0.5 * (count - 1) as f32;
-        let b = first + slope * middle;
-        let weight = weights(start / TILE);
-        for k in 0..LANES {
-            // The gradients are half the differences.
-            let half = if k < lanes { 0.5 * weight } else { 0.0 };
-            let quarter = 0.5 * half;
-            for (sums, strip) in sums.products.iter_mut().zip(&strip) {
-                let product = quarter * strip[k];
-                let times_b = product * b;
-                sums[0][k] += product;
-                sums[1][k] += times_b;
-                sums[2][k] += times_b * b;
-            }
-            for (sums, strip) in sums.errors.iter_mut().zip(&strip[3..]) {
-                let product = half * strip[k];
-                sums[0][k] += product;
-                sums[1][k] += product * b;
-            }
-        }
-    }
-    sums
-}
-
-/// Sums over the samples between four cell centres, by powers of the weights across and down.
-#[derive(Clone, Default)]
-struct Moments {
-    /// `[product][down][across]`.
-    products: [[[f32; 3]; 3]; 3],
-    errors: [[[f32; 2]; 2]; 2],
-}
-
-impl Moments {
-    /// Adds lanes at which the weight across is `a`.
-    #[inline(always)]
-    fn add(&mut self, sums: &LaneSums, a: &[f32; LANES]) {
-        let inputs = sums.products.iter().flatten();
-        for (out, lanes) in self.products.iter_mut().flatten().zip(inputs) {
-            for k in 0..LANES {
-                out[0] += lanes[k];
-                out[1] += lanes[k] * a[k];
-                out[2] += lanes[k] * a[k] * a[k];
-            }
-        }
-        for (out, lanes) in self.errors.iter_mut().flatten().zip(sums.errors.iter().flatten()) {
-            for k in 0..LANES {
-                out[0] += lanes[k];
-                out[1] += lanes[k] * a[k];
-            }
-        }
-    }
-}
-
-wide! {
-    /// The moments of all spans across at one span down.
-    fn sum_spans(
-        layout: &Layout,
-        weights: &[f32],
-        columns: usize,
-        lattice: &Lattice,
-        v: &Span,
-        out: &mut Vec<Moments>,
-    ) {
-        let unit = 1.0 / (2 * lattice.step()) as f32;
-        let line = [v.weight as f32 * unit, 2.0 * unit];
-        for h in &lattice.horizontal.spans {
-            let mut moments = Moments::default();
-            for x in (h.start..h.end).step_by(LANES) {
-                let mut a = [0.0; LANES];
-                for (k, a) in a.iter_mut().enumerate() {
-                    *a = (h.weight + 2 * (x - h.start + k) as i32) as f32 * unit;
-                }
-                let weight = |row: usize| weights[row * columns + x / TILE];
-                let sums = sum_lanes(layout, x, v.start..v.end, line, weight, h.end - x);
-                moments.add(&sums, &a);
-            }
-            out.push(moments);
-        }
-    }
-}
 
 /// From sums over a span of 1, w and w², w the weight of its end: those of the products of the
 /// weights of start and start, start and end, end and end.
@@ -215,11 +57,7 @@ impl Model {
         };
         let layout = Layout::new(prediction, frame);
         let columns = frame.width().div_ceil(TILE);
-        let sum_row = |v: &Span| {
-            let mut moments = Vec::new();
-            sum_spans(&layout, weights, columns, lattice, v, &mut moments);
-            moments
-        };
+        let sum_row = |v: &Span| sum_spans(&layout, weights, columns, lattice, v);
         let spans = &lattice.vertical.spans;
         let moments: Vec<Vec<Moments>> = if prediction.len() < PARALLEL {
             spans.iter().map(sum_row).collect()
@@ -337,6 +175,7 @@ impl Model {
             tries.add([x, optimum[1]]);
             tries.add([optimum[0], y]);
         }
+        let prices = LocalPrices::new(field, [self.rows, self.columns], row, column);
         let mut best = present;
         let mut best_bits = f32::INFINITY;
         for &v in &tries.vectors[..tries.count] {
@@ -349,9 +188,7 @@ impl Model {
             if error >= best_bits {
                 continue;
             }
-            field[cell] = v;
-            let price = local_price(field, [self.rows, self.columns], row, column);
-            let bits = error + weight * price;
+            let bits = error + weight * prices.of(v, (best_bits - error) / weight);
             if bits < best_bits {
                 (best, best_bits) = (v, bits);
             }

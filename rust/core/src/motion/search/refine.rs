@@ -19,6 +19,8 @@ use crate::motion::{MAX_COMPONENT, Vector};
 const FAR: i16 = 2;
 /// Neighbours that differ by no more than this move as one.
 const ALIKE: i16 = 12;
+/// How many times the bits that a field may have a field may need before the last steps.
+const HOPE: f32 = 1.1;
 /// Rows that are predicted and assessed at a time.
 const BAND: usize = 64;
 
@@ -66,20 +68,21 @@ impl<'a> Refiner<'a> {
 
     /// Bits of the residual when the prediction is the reference as it is.
     pub fn still_bits(&self) -> f32 {
-        let prediction: Vec<u8> =
-            (0..self.frame.height()).flat_map(|y| self.reference.row(y)).copied().collect();
+        let rows: Vec<&[u8]> = (0..self.frame.height()).map(|y| self.reference.row(y)).collect();
+        let prediction = rows.concat();
         Residual::new(&prediction, self.frame, &self.whole(), self.cost).bits.iter().sum()
     }
 
     /// The best field found with this step, and its bits, residual included.
     ///
     /// Begins with the refined field of twice the step, if there is one, and takes over what is
-    /// better in `blocks`.
+    /// better in `blocks`. Stops early where it will hardly get below `most` bits.
     pub fn refine(
         &self,
         coarser: Option<&[Vector]>,
         blocks: Vec<Vector>,
         step: usize,
+        most: f32,
     ) -> (Vec<Vector>, f32) {
         let grid = self.grid(step);
         let mut best = match coarser {
@@ -87,19 +90,24 @@ impl<'a> Refiner<'a> {
             Some(coarser) => {
                 let size = [self.frame.width(), self.frame.height()];
                 let start = self.assess(&grid, grid.interpolate(coarser, size));
-                let start = self.descend(&grid, start, self.plan.first_passes);
+                let (start, _) = self.descend(&grid, start, self.plan.first_passes);
+                if start.bits > HOPE * most {
+                    return (start.field, start.bits);
+                }
                 self.take_over(&grid, start, &blocks)
             }
         };
-        best = self.descend(&grid, best, self.plan.passes);
+        (best, _) = self.descend(&grid, best, self.plan.passes);
         (best.field, best.bits)
     }
 
-    /// Last passes at full size.
+    /// Last passes at full size. The very last is not looked at, unless there is time; those before
+    /// must have helped.
     pub fn finish(&self, field: Vec<Vector>, step: usize) -> (Vec<Vector>, f32) {
         let grid = self.grid(step);
-        let best = self.descend(&grid, self.assess(&grid, field), self.plan.last_passes);
-        (best.field, best.bits)
+        let (best, helps) = self.descend(&grid, self.assess(&grid, field), self.plan.last_passes);
+        let last = self.plan.trusting && helps;
+        (if last { self.moved(&grid, &best) } else { best.field }, best.bits)
     }
 
     /// Rows and columns of cells.
@@ -120,7 +128,7 @@ impl<'a> Refiner<'a> {
         let band = |(index, out): (usize, &mut [u8])| {
             let area =
                 Area { columns: 0..width, rows: index * BAND..height.min((index + 1) * BAND) };
-            predict_area(self.reference, &grid.lattice, &field, &area, 8, out);
+            predict_area(self.reference, &grid.lattice, &field, &area, 8, self.plan.held, out);
             Residual::new(out, self.frame, &area, self.cost)
         };
         let bands: Vec<Residual> = if prediction.len() < PARALLEL {
@@ -138,31 +146,32 @@ impl<'a> Refiner<'a> {
 
     fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
         let mut out = vec![0; area.samples()];
-        predict_area(self.reference, &grid.lattice, field, area, 8, &mut out);
+        predict_area(self.reference, &grid.lattice, field, area, 8, self.plan.held, &mut out);
         out
     }
 
-    /// Passes of moving all vectors in the model around the present field, while that helps.
-    fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> Candidate {
+    /// Passes of moving all vectors in the model around the present field, while that helps; whether
+    /// it did to the last.
+    fn descend(&self, grid: &Grid, mut best: Candidate, passes: usize) -> (Candidate, bool) {
         for _ in 0..passes {
-            let model = Model::new(
-                &best.prediction,
-                &best.residual.slopes,
-                self.frame,
-                &grid.lattice,
-                grid.rows,
-            );
-            let field = model.descend(&best.field, self.weight, self.plan.thorough);
+            let field = self.moved(grid, &best);
             if field == best.field {
-                break;
+                return (best, false);
             }
             let next = self.assess(grid, field);
             if next.bits >= best.bits {
-                break;
+                return (best, false);
             }
             best = next;
         }
-        best
+        (best, true)
+    }
+
+    /// The field after one pass.
+    fn moved(&self, grid: &Grid, from: &Candidate) -> Vec<Vector> {
+        let slopes = &from.residual.slopes;
+        let model = Model::new(&from.prediction, slopes, self.frame, &grid.lattice, grid.rows);
+        model.descend(&from.field, self.weight, self.plan.thorough)
     }
 
     /// Takes over those vectors of `others` that are far from the field's own and pay: first things
@@ -352,26 +361,6 @@ impl Grid {
             .map(|(row, column)| price(field, self.columns, row, column))
             .sum()
     }
-}
-
-/// Bits of the vector at a cell and of those predicted from it.
-pub(super) fn local_price(
-    field: &[Vector],
-    [rows, columns]: [usize; 2],
-    row: usize,
-    column: usize,
-) -> f32 {
-    let mut sum = price(field, columns, row, column);
-    if column + 1 < columns {
-        sum += price(field, columns, row, column + 1);
-    }
-    if row + 1 < rows {
-        // In the last column the corner is the one above to the left.
-        for c in column.saturating_sub(1)..(column + 2).min(columns) {
-            sum += price(field, columns, row + 1, c);
-        }
-    }
-    sum
 }
 
 /// Keeps a component in range.

@@ -1,9 +1,11 @@
 //! What a residual costs: an estimate of the bits of its transform coefficients.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use super::cost::{Cost, log2};
 use crate::motion::geometry::Area;
 use crate::motion::plane::Padded;
-use crate::motion::wide::wide;
 
 /// Edge of the squares that are transformed.
 pub(crate) const TILE: usize = 8;
@@ -35,21 +37,31 @@ impl Residual {
     }
 }
 
-wide! {
-    fn measure(
-        prediction: &[u8],
-        frame: &Padded<u8>,
-        area: &Area,
-        cost: Cost,
-        out: &mut Residual,
-    ) {
-        let columns = area.width().div_ceil(TILE);
-        for top in (0..area.height()).step_by(TILE) {
-            for left in (0..area.width()).step_by(LANES) {
-                let mut terms = load(prediction, frame, area, [left, top]);
-                transform(&mut terms);
-                weigh(&terms, cost, (columns - left / TILE).min(2), out);
-            }
+fn measure(prediction: &[u8], frame: &Padded<u8>, area: &Area, cost: Cost, out: &mut Residual) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2 {
+        // SAFETY: the processor has AVX2.
+        return unsafe { avx2::measure(prediction, frame, area, cost, out) };
+    }
+    measure_with(prediction, frame, area, cost, out, transform);
+}
+
+/// As `measure`; `transform` is the function of that name or a faster one.
+#[inline(always)]
+fn measure_with(
+    prediction: &[u8],
+    frame: &Padded<u8>,
+    area: &Area,
+    cost: Cost,
+    out: &mut Residual,
+    transform: impl Fn(&mut Terms),
+) {
+    let columns = area.width().div_ceil(TILE);
+    for top in (0..area.height()).step_by(TILE) {
+        for left in (0..area.width()).step_by(LANES) {
+            let mut terms = load(prediction, frame, area, [left, top]);
+            transform(&mut terms);
+            weigh(&terms, cost, (columns - left / TILE).min(2), out);
         }
     }
 }
@@ -58,12 +70,15 @@ wide! {
 #[inline(always)]
 fn load(prediction: &[u8], frame: &Padded<u8>, area: &Area, [x, y]: [usize; 2]) -> Terms {
     let mut terms = [[0; LANES]; TILE];
-    for (k, terms) in terms.iter_mut().enumerate().take(area.height() - y) {
-        let a = &frame.row(area.rows.start + y + k)[area.columns.start + x..area.columns.end];
-        let b = &prediction[(y + k) * area.width() + x..][..a.len()];
+    let (left, top) = (area.columns.start + x, area.rows.start + y);
+    let (width, height) = (area.width() - x, area.height() - y);
+    let (frame, stride) = frame.block(left as i32, top as i32);
+    let prediction = &prediction[y * area.width() + x..];
+    for (k, terms) in terms.iter_mut().enumerate().take(height) {
+        let (a, b) = (&frame[k * stride..], &prediction[k * area.width()..]);
         match (a.first_chunk::<LANES>(), b.first_chunk::<LANES>()) {
-            (Some(a), Some(b)) => subtract(a, b, terms),
-            _ => subtract(a, b, terms),
+            (Some(a), Some(b)) if width >= LANES => subtract(a, b, terms),
+            _ => subtract(&a[..width.min(LANES)], b, terms),
         }
     }
     terms
@@ -76,9 +91,23 @@ fn subtract(a: &[u8], b: &[u8], out: &mut [i16; LANES]) {
     }
 }
 
-/// Walsh-Hadamard transform of both tiles, without the factor 1/8: magnitudes up to 64 · 255.
+/// Walsh-Hadamard transform of both tiles, without the factor 1/8: magnitudes up to 64 · 255. The
+/// tiles come out with rows and columns swapped.
 #[inline(always)]
 fn transform(terms: &mut Terms) {
+    butterflies(terms);
+    let rows = *terms;
+    for (k, row) in terms.iter_mut().enumerate() {
+        for (lane, term) in row.iter_mut().enumerate() {
+            *term = rows[lane % TILE][lane / TILE * TILE + k];
+        }
+    }
+    butterflies(terms);
+}
+
+/// Sums and differences of rows.
+#[inline(always)]
+fn butterflies(terms: &mut Terms) {
     for stride in [1, 2, 4] {
         for k in (0..TILE).filter(|k| k & stride == 0) {
             let (a, b) = (terms[k], terms[k + stride]);
@@ -88,22 +117,6 @@ fn transform(terms: &mut Terms) {
             }
         }
     }
-    for row in terms {
-        *row = across::<1>(*row);
-        *row = across::<2>(*row);
-        *row = across::<4>(*row);
-    }
-}
-
-/// Sums, and differences in their place, of the lanes that are so far apart.
-#[inline(always)]
-fn across<const STRIDE: usize>(row: [i16; LANES]) -> [i16; LANES] {
-    let mut out = [0; LANES];
-    for k in 0..LANES {
-        let sign = if k & STRIDE == 0 { 1 } else { -1 };
-        out[k] = row[k ^ STRIDE] + sign * row[k];
-    }
-    out
 }
 
 /// Adds bits and slopes of the first `count` tiles.
@@ -139,5 +152,43 @@ fn weigh(terms: &Terms, cost: Cost, count: usize, out: &mut Residual) {
         // Of hardly anything, the slope is that of a small error.
         let share = if squares < 0.01 { 1.0 } else { coded / squares };
         out.slopes.push(0.5 * std::f32::consts::LOG2_E * share * cost.scale() / cost.floor());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::motion::plane::Plane;
+
+    proptest! {
+        /// At the level of this processor and plainly, bit for bit.
+        #[test]
+        fn the_fast_measure_is_the_plain_one(
+            size in [1usize..70, 1usize..40],
+            corner in [0usize..70, 0usize..40],
+            harsh: bool,
+            samples in prop::collection::vec(any::<u8>(), 331),
+        ) {
+            let pick = |k: usize| {
+                let sample = samples[k % samples.len()];
+                if harsh { u8::MAX * (sample & 1) } else { sample }
+            };
+            let [width, height] = size;
+            let frame: Vec<u8> = (0..width * height).map(pick).collect();
+            let frame = Padded::new(&Plane::new(width, height, &frame).unwrap(), [64; 2], [64; 2]);
+            let area = Area {
+                columns: corner[0] % width / TILE * TILE..width,
+                rows: corner[1] % height / TILE * TILE..height,
+            };
+            let prediction: Vec<u8> = (0..area.samples()).map(|k| pick(k + 97)).collect();
+            let cost = Cost::new(50.0);
+            let fast = Residual::new(&prediction, &frame, &area, cost);
+            let mut plain = Residual::default();
+            measure_with(&prediction, &frame, &area, cost, &mut plain, transform);
+            prop_assert_eq!(fast.bits, plain.bits);
+            prop_assert_eq!(fast.slopes, plain.slopes);
+        }
     }
 }

@@ -72,15 +72,18 @@ fn pans_are_found() {
         ([0, -127], [0, -254]),
         ([14, 9], [-3, 2]),
     ];
-    for (first, second) in pans {
-        let field = found(224, 176, first, second, 0, Effort::Default);
+    for ((first, second), effort) in
+        pans.into_iter().flat_map(|pan| [(pan, Effort::Default), (pan, Effort::Slow)])
+    {
+        let field = found(224, 176, first, second, 0, effort);
         assert_ne!(field.step(), 0, "{first:?}");
         for (frame, expected) in [first, second].into_iter().enumerate() {
             // Where most of a cell comes from outside the picture, a little less may do as well.
             let vectors = field.frame(frame);
             assert!(vectors.iter().all(|&v| near(v, expected, 1)), "{expected:?}: {field:?}");
             let exact = vectors.iter().filter(|&&v| v == expected).count();
-            assert!(10 * exact >= 9 * vectors.len(), "{expected:?}: {field:?}");
+            let most = vectors.len() / if effort == Effort::Slow { vectors.len() } else { 10 };
+            assert!(exact + most >= vectors.len(), "{expected:?}: {field:?}");
         }
     }
 }

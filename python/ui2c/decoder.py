@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ui2c.network.weights import Model
     from ui2c.pair import PairCoder, Planes
+    from ui2c.reader import Reader, SeekableSource
 
     Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Iterable[bytes]
 
@@ -35,7 +36,7 @@ class Decoder:
     """Decodes ui2c streams; keeps the network, so one object serves many streams.
 
     `decode` takes a whole stream, `decode_iter` gives frames as they come from a file or other
-    source, `push` and `flush` take bytes in pieces of any size. Memory does not grow with the clip
+    source, `open` gives any frame of a file at once, `push` and `flush` take bytes in pieces of any size. Memory does not grow with the clip
     but by what is returned.
 
     - `output`: "yuv" gives YUV420 pictures as coded; "rgb" gives uint8 `[height, width, 3]`,
@@ -76,7 +77,7 @@ class Decoder:
         self.on_error = on_error
         self._given = model
         self._loaded: Model | None = None
-        self._stream = _Stream(self)
+        self._stream = Stream(self)
 
     @property
     def header(self) -> _core.SequenceHeader | None:
@@ -127,6 +128,16 @@ class Decoder:
         stream.close()
         yield from stream.frames()
 
+    def open(self, source: SeekableSource) -> Reader:
+        """A stream as a sequence of frames, for random access.
+
+        `source` is the stream itself, the path of a file, or a seekable binary file. Closes with
+        the reader, unless it was given open. Raises the errors of `ui2c.errors` for bad data.
+        """
+        from ui2c.reader import Reader
+
+        return Reader(self, source)
+
     def push(self, data: bytes) -> list[Any]:
         """Takes the next bytes of a stream, returns the frames that they complete.
 
@@ -165,7 +176,7 @@ class Decoder:
         self._restart()
 
     def _restart(self) -> None:
-        self._stream = _Stream(self)
+        self._stream = Stream(self)
 
     def _model(self, model_id: bytes) -> Model:
         """The weights that the stream was made with."""
@@ -187,11 +198,12 @@ class Decoder:
         return self._loaded
 
 
-class _Stream:
+class Stream:
     """The state of one stream between its first and its last byte."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, on_error: str | None = None) -> None:
         self.options = decoder
+        self.on_error = on_error or decoder.on_error
         self.parser = _core.Parser(decoder.limits)
         self.closed = self.ended = False
         self.header: _core.SequenceHeader | None = None
@@ -214,6 +226,13 @@ class _Stream:
         if not self.closed:
             self.closed = True
             self.parser.close()
+
+    def seek(self, offset: int, *, frame: int, last_pts: int) -> None:
+        """What is fed next comes from `offset`, a random-access point whose first frame has that
+        number; `last_pts` is the time of the frame before it. The header must be known."""
+        self.parser.seek(offset)
+        self.next_frame = frame
+        self.last_pts = last_pts
 
     def frames(self) -> Iterator[Any]:
         """The frames that the bytes fed so far complete."""
@@ -327,7 +346,7 @@ class _Stream:
         """Notes what is missing before the frame of that number."""
         if frame == self.next_frame:
             return
-        if frame < self.next_frame or self.options.on_error == "raise":
+        if frame < self.next_frame or self.on_error == "raise":
             raise CorruptError(f"frame {frame} where frame {self.next_frame} must follow")
         assert self.header is not None
         if self.first_damage is None:
@@ -339,7 +358,7 @@ class _Stream:
     def _damage(self, error: Error) -> None:
         """Begins the search for the next random-access unit, unless there is no going on."""
         self.first_damage = self.first_damage or error
-        if self.options.on_error == "raise" or isinstance(error, (MismatchError, UnsupportedError)):
+        if self.on_error == "raise" or isinstance(error, (MismatchError, UnsupportedError)):
             self.failure = error
             raise error
         self.searching = True
@@ -347,7 +366,7 @@ class _Stream:
     def _end_missing(self) -> None:
         if self.first_damage is None:
             self.first_damage = TruncatedError("the stream ends without an end unit")
-        if self.options.on_error == "raise" or self.header is None:
+        if self.on_error == "raise" or self.header is None:
             self.failure = self.first_damage
             raise self.first_damage
         self.ended = True

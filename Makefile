@@ -18,13 +18,13 @@ test: lint test-rust test-python
 
 lint: $(INSTALLED)
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --release -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check python tests examples
 	$(BIN)/mypy
 
 test-rust:
-	cargo test --workspace --release
+	cargo test --workspace -- --show-output
 
 test-python: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -308,10 +308,10 @@ def test_damage(
     damaged[offset + 4] ^= 1
     stream.write_bytes(damaged)
     out = tmp_path / "out.y4m"
-    assert run("decode", stream, out, "--model", nano_file) == 1
+    assert run("decode", stream, out, "--model", nano_file, "--strict") == 1
     assert "corrupt data at byte" in one_error(capsys)
     assert not out.exists()
-    assert run("decode", stream, out, "--model", nano_file, "--keep-going") == 1
+    assert run("decode", stream, out, "--model", nano_file) == 1
     error = capsys.readouterr().err
     assert "corrupt data at byte" in error and "lost to damage: frames 2 to 3" in error
     assert len(list(open_source(out))) == 6
@@ -327,9 +327,23 @@ def test_damage_to_what_is_no_frame(
     damaged[damaged.index(b"encoder")] ^= 1
     stream.write_bytes(damaged)
     out = tmp_path / "out.y4m"
-    assert run("decode", stream, out, "--model", nano_file, "--keep-going") == 1
+    assert run("decode", stream, out, "--model", nano_file) == 1
     assert "no frame is lost" in capsys.readouterr().err
     assert len(list(open_source(out))) == 8
+
+
+def test_a_missing_end(
+    stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = stream.read_bytes()
+    stream.write_bytes(whole[: coded_units(whole)[3].offset + 9])
+    out = tmp_path / "out.y4m"
+    assert run("decode", stream, out, "--model", nano_file) == 1
+    error = capsys.readouterr().err
+    assert "data ends early" in error and "lost to damage: frames 6 to the end" in error
+    assert len(list(open_source(out))) == 6
+    assert run("decode", stream, tmp_path / "strict.y4m", "--model", nano_file, "--strict") == 1
+    assert not (tmp_path / "strict.y4m").exists()
 
 
 def test_verbose_shows_where(

@@ -100,8 +100,8 @@ def float_prediction(plane, step, vectors, chroma):
 @pytest.mark.parametrize("step", [16, 32, 64])
 def test_the_adjoint_gives_the_gradients_that_pytorch_finds(step):
     rng = np.random.default_rng(step)
-    for height, width in [*SIZES, (2, 2)]:
-        for size in (0, 5, 100, 2047):
+    for height, width in [(1, 9), (2, 2), (37, 21), (64, 65)]:
+        for size in (0, 100, 2047):
             vectors = random_vectors(rng, 2, step, height, width, size)
             shapes = [(height, width)] + 2 * [((height + 1) // 2, (width + 1) // 2)]
             gradients = tuple(rng.standard_normal((2, *s)).astype(np.float32) for s in shapes)

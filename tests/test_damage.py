@@ -178,7 +178,16 @@ def test_frames_per_unit_must_be_the_models(nano: Any) -> None:
         ui2c.Decoder(model=nano).decode(writer.start() + writer.end())
 
 
-@pytest.mark.parametrize("limits", [{"max_pixels": 255}, {"max_unit_bytes": 16}, {"max_frames": 7}])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_pixels": 255},
+        {"max_unit_bytes": 16},
+        {"max_frames": 7},
+        {"max_memory": 256 * 3 // 2 * 3 - 1},
+        {"max_memory": 64 << 20},
+    ],
+)
 def test_limits(nano: Any, stream: bytes, limits: dict[str, int]) -> None:
     with pytest.raises(ui2c.LimitError):
         ui2c.Decoder(model=nano, limits=ui2c.Limits(**limits)).decode(stream)

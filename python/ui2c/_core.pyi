@@ -56,12 +56,39 @@ class RansDecoder:
     def finish(self) -> None:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""
 
+def cpu_level() -> str:
+    """The highest level of instructions in use: "scalar", "avx2" or "avx512".
+
+    It is what the processor has, or less where the environment variable UI2C_CPU names less. The
+    coder takes the fastest up to it, as a measurement at first use finds.
+    """
+
 # --- bitstream -----------------------------------------------------------------------------
 
 @final
 class Limits:
+    """What a reader is ready to take from a stranger; LimitError beyond, before it is allocated."""
+
+    max_pixels: int
+    """Samples of one coded luma plane; 8192 * 8192 unless given."""
+    max_unit_bytes: int
+    """Bytes of one unit's payload; 256 MiB unless given."""
+    max_frames: int
+    """Frames of the sequence; 2**31 unless given."""
+    max_memory: int
+    """Bytes held at once because of what the stream says; 8 GiB unless given.
+
+    The parser counts the largest unit, and the pictures of a unit with their reference; the decoder
+    counts the network's work space, too, by an estimate from the picture's size.
+    """
+
     def __init__(
-        self, *, max_pixels: int = ..., max_unit_bytes: int = ..., max_frames: int = ...
+        self,
+        *,
+        max_pixels: int = ...,
+        max_unit_bytes: int = ...,
+        max_frames: int = ...,
+        max_memory: int = ...,
     ) -> None: ...
 
 @final

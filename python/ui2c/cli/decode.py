@@ -40,7 +40,8 @@ def add_parser(commands: Commands) -> None:
         "decode",
         help="ui2c to video",
         description="Decodes a ui2c stream. OUT is .y4m or .yuv (exact), .mp4, .m4v, .mov or .mkv "
-        "(H.264 at crf 12), or - for y4m on standard output; IN may be -.",
+        "(H.264 at crf 12), or - for y4m on standard output; IN may be -. What damage leaves whole "
+        "is written; the exit code is then 1.",
     )
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT")
@@ -54,9 +55,10 @@ def add_parser(commands: Commands) -> None:
         help="go on where this machine's arithmetic differs from the encoder's",
     )
     parser.add_argument(
-        "--keep-going",
+        "--strict",
         action="store_true",
-        help="after damage, go on at the next random-access point; says what is lost",
+        help="stop at the first damage, without output; otherwise decoding goes on at the next "
+        "random-access point and says which frames are lost",
     )
     add_machine_options(parser)
     add_output_options(parser)
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             threads=arguments.threads,
             verify=not arguments.no_verify,
-            on_error="skip" if arguments.keep_going else "raise",
+            on_error="raise" if arguments.strict else "skip",
         )
     with ExitStack() as stack:
         if arguments.input == "-":

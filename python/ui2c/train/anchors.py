@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ui2c.evaluate import bdrate
 from ui2c.metrics import Psnr, mean_psnr, plane_psnr
 from ui2c.train.clips import Planes
 from ui2c.train.files import whole_file
@@ -84,18 +85,6 @@ def anchor_curves(name: str, clips: list[Planes], cache: Path) -> list[Curve]:
 
 
 def bd_rate(anchor: Curve, test: Curve) -> float:
-    """Bjøntegaard's mean difference of the rate at equal quality, in %; negative is better.
-
-    Linear in log rate between the points, over the qualities that both curves reach; NaN where
-    they do not overlap. G. Bjøntegaard, VCEG-M33 (2001), with linear for cubic interpolation.
-    """
-    (q0, r0), (q1, r1) = (
-        np.array(sorted((quality, np.log(rate)) for rate, quality in curve)).T
-        for curve in (anchor, test)
-    )
-    low, high = max(q0[0], q1[0]), min(q0[-1], q1[-1])
-    if low >= high:
-        return float("nan")
-    grid = np.linspace(low, high, 200)
-    difference = np.interp(grid, q1, r1) - np.interp(grid, q0, r0)
-    return float(np.expm1(difference.mean()) * 100)
+    """BD-rate by PCHIP in %, negative where `test` is better; NaN where they do not overlap."""
+    result = bdrate.bd_rate(bdrate.Curve.of(anchor), bdrate.Curve.of(test))
+    return result.percent.get("pchip", float("nan"))

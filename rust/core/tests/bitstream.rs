@@ -118,8 +118,12 @@ fn write(header: &SequenceHeader, pieces: &[Piece], hash: Option<u32>) -> (Vec<u
     (bytes, contents)
 }
 
-const EVERYTHING: Limits =
-    Limits { max_pixels: u64::MAX, max_unit_bytes: u64::MAX, max_frames: u64::MAX };
+const EVERYTHING: Limits = Limits {
+    max_pixels: u64::MAX,
+    max_unit_bytes: u64::MAX,
+    max_frames: u64::MAX,
+    max_memory: u64::MAX,
+};
 
 /// Feeds pieces of these sizes, over and over.
 fn parse_in_pieces(bytes: &[u8], sizes: &[usize]) -> Vec<Unit> {

@@ -263,6 +263,40 @@ fn size_is_near_the_entropy() {
 }
 
 #[test]
+fn every_size_is_near_the_entropy() {
+    let tables = small();
+    let mut state = 1u64;
+    for bytes in [200, 500, 1000, 2000, 5000, 20_000, 100_000] {
+        let (mut ideal, mut coded, mut most) = (0.0, 0.0, 0.0f64);
+        for _ in 0..20 {
+            // Symbols as probable as the table says.
+            let mut draw = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                match state >> 32 & 4095 {
+                    0..500 => -1,
+                    500..3500 => 0,
+                    _ => 1,
+                }
+            };
+            let symbols: Vec<i16> = (0..bytes * 7).map(|_| draw()).collect();
+            let bits = |&s: &i16| 12.0 - f64::from(FREQUENCIES[(s + 1) as usize]).log2();
+            let length = symbols.iter().map(bits).sum::<f64>() / 8.0;
+            let mut encoder = Encoder::new();
+            encoder.put_slice(&tables, &vec![0; symbols.len()], &symbols).unwrap();
+            let (log2_lanes, data) = encoder.finish(None).unwrap();
+            let more = data.len() as f64 - length;
+            // A state has 32 bits, of which 16 at most are symbols'.
+            most = most.max((more - 0.001 * length) / f64::from(1 << log2_lanes));
+            ideal += length;
+            coded += data.len() as f64;
+        }
+        assert!(most <= 4.0, "{bytes} bytes: {most:.2} per lane");
+        let (lane, share) = (3.5 / bytes as f64, coded / ideal - 1.0);
+        assert!(share < lane.max(0.0045), "{bytes} bytes: {:.2} %", 100.0 * share);
+    }
+}
+
+#[test]
 fn tables_are_checked() {
     assert!(is_invalid(Tables::new(&[], &[], 0)), "no table");
     assert!(is_invalid(Tables::new(&[4095], &[1], 0)), "odd number of entries");

@@ -266,11 +266,15 @@ fn limits_hold() {
         Err(Error::Limit { what: said }) => assert!(said.contains(what), "{said}"),
         other => panic!("{what}: {other:?}"),
     };
-    let exact = Limits { max_pixels: 176 * 144, max_unit_bytes: 27, max_frames: 15 };
+    let memory = 176 * 144 * 3 / 2 * 3;
+    let exact =
+        Limits { max_pixels: 176 * 144, max_unit_bytes: 27, max_frames: 15, max_memory: memory };
     parse_all(&whole, exact).1.unwrap();
     is_limit(Limits { max_pixels: 176 * 144 - 1, ..exact }, "pixels");
     is_limit(Limits { max_unit_bytes: 25, ..exact }, "bytes");
     is_limit(Limits { max_frames: 14, ..exact }, "frames");
+    is_limit(Limits { max_memory: memory - 1, ..exact }, "pictures of 176 x 144 take 114048 bytes");
+    is_limit(Limits { max_memory: 20, ..exact }, "unit of 26 bytes");
     // The coded size counts.
     let odd = SequenceHeader { width: 161, height: 129, ..header() };
     let start = Writer::new(odd).unwrap().start().unwrap();

@@ -6,6 +6,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use ui2c_core::cpu::Level;
 use ui2c_core::motion::field;
 use ui2c_core::rans;
 
@@ -28,7 +29,14 @@ pub fn field_shape(vectors: &PyReadonlyArrayDyn<'_, i16>) -> PyResult<(usize, us
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Tables>()?;
     m.add_class::<RansEncoder>()?;
-    m.add_class::<RansDecoder>()
+    m.add_class::<RansDecoder>()?;
+    m.add_function(wrap_pyfunction!(cpu_level, m)?)
+}
+
+/// The highest level of instructions that is used: "scalar", "avx2" or "avx512".
+#[pyfunction]
+fn cpu_level() -> String {
+    Level::highest().to_string()
 }
 
 /// Integer frequency tables, 12 bits each.

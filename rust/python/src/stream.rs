@@ -24,11 +24,18 @@ struct Limits(bitstream::Limits);
 #[pymethods]
 impl Limits {
     #[new]
-    #[pyo3(signature = (*, max_pixels = None, max_unit_bytes = None, max_frames = None))]
+    #[pyo3(signature = (
+        *,
+        max_pixels = None,
+        max_unit_bytes = None,
+        max_frames = None,
+        max_memory = None,
+    ))]
     fn new(
         max_pixels: Option<i64>,
         max_unit_bytes: Option<i64>,
         max_frames: Option<i64>,
+        max_memory: Option<i64>,
     ) -> PyResult<Self> {
         let mut limits = bitstream::Limits::default();
         if let Some(value) = max_pixels {
@@ -40,7 +47,30 @@ impl Limits {
         if let Some(value) = max_frames {
             limits.max_frames = number(value, "max_frames")?;
         }
+        if let Some(value) = max_memory {
+            limits.max_memory = number(value, "max_memory")?;
+        }
         Ok(Self(limits))
+    }
+
+    #[getter]
+    fn max_pixels(&self) -> u64 {
+        self.0.max_pixels
+    }
+
+    #[getter]
+    fn max_unit_bytes(&self) -> u64 {
+        self.0.max_unit_bytes
+    }
+
+    #[getter]
+    fn max_frames(&self) -> u64 {
+        self.0.max_frames
+    }
+
+    #[getter]
+    fn max_memory(&self) -> u64 {
+        self.0.max_memory
     }
 }
 

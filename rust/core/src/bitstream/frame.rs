@@ -44,12 +44,10 @@ impl<'a> Frame<'a> {
         if length > u32::MAX.into() {
             return Err(Error::corrupt(offset + 1, format!("unit of {length} bytes")));
         }
-        if length > limits.max_unit_bytes {
+        let most = limits.max_unit_bytes.min(limits.max_memory);
+        if length > most {
             return Err(Error::Limit {
-                what: format!(
-                    "unit of {length} bytes at byte {offset}, at most {} are wanted",
-                    limits.max_unit_bytes
-                ),
+                what: format!("unit of {length} bytes at byte {offset}, at most {most} are wanted"),
             });
         }
         let head = 1 + length_size;

@@ -46,6 +46,13 @@ impl SequenceHeader {
             .product()
     }
 
+    /// Bytes of the pictures of a unit and of their reference, at the coded size.
+    pub fn unit_memory(&self) -> u64 {
+        let sample = if self.bit_depth == 8 { 1 } else { 2 };
+        let pictures = u64::from(self.frames_per_unit) + 1;
+        self.coded_pixels() * 3 / 2 * sample * pictures
+    }
+
     /// # Errors
     /// `InvalidArgument` that names the first field that is out of range.
     pub fn check(&self) -> Result<()> {

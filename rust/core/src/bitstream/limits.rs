@@ -7,10 +7,19 @@ pub struct Limits {
     pub max_unit_bytes: u64,
     /// Frames of the sequence.
     pub max_frames: u64,
+    /// Bytes that reading and decoding may hold at once because of what the stream says. The
+    /// parser counts the largest of its units and the pictures of a unit with their reference;
+    /// who decodes adds the work space of the network.
+    pub max_memory: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_pixels: 8192 * 8192, max_unit_bytes: 256 << 20, max_frames: 1 << 31 }
+        Self {
+            max_pixels: 8192 * 8192,
+            max_unit_bytes: 256 << 20,
+            max_frames: 1 << 31,
+            max_memory: 8 << 30,
+        }
     }
 }

@@ -136,6 +136,17 @@ impl Sequence {
                 ),
             });
         }
+        if header.unit_memory() > limits.max_memory {
+            return Err(Error::Limit {
+                what: format!(
+                    "pictures of {} x {} take {} bytes, at most {} are wanted",
+                    header.width,
+                    header.height,
+                    header.unit_memory(),
+                    limits.max_memory
+                ),
+            });
+        }
         self.header = Some(header.clone());
         Ok(Content::Sequence(header))
     }

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::Tables;
 use super::bypass::BitReader;
-use super::tables::Lookup;
-use super::{LOWER_BOUND, MAX_LOG2_LANES, STATE_BYTES, TABLE_BITS, TABLE_SIZE, WORD_BYTES};
+use super::kernels::{self, SLACK, Words};
+use super::tables::{ESCAPE, Lookup};
+use super::{LOWER_BOUND, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, States};
+use super::{Level, TABLE_BITS, TABLE_SIZE, Tables, WORD_BYTES, dispatch};
 use crate::{Error, Result};
+
+/// Elements that `get_slice` takes at once where some are skipped.
+const BLOCK: usize = 1 << 14;
 
 /// Decodes one stream; the calls must mirror the encoder's.
 ///
@@ -18,14 +22,21 @@ pub struct Decoder<'a> {
     /// Where the next word begins.
     position: usize,
     bits: BitReader,
+    /// None: what is best on this processor.
+    level: Option<Level>,
 }
 
 struct Lanes {
-    states: [u32; 1 << MAX_LOG2_LANES],
-    /// Number of lanes minus one.
-    mask: usize,
-    /// The lane of the next symbol.
+    states: States,
+    log2: u8,
+    /// The lane of the next symbol, modulo the number of lanes.
     next: usize,
+}
+
+impl Lanes {
+    fn mask(&self) -> usize {
+        (1 << self.log2) - 1
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -46,7 +57,7 @@ impl<'a> Decoder<'a> {
                 format!("stream is too short for the states of {count} lanes"),
             ));
         };
-        let mut states = [LOWER_BOUND; 1 << MAX_LOG2_LANES];
+        let mut states = [LOWER_BOUND; MAX_LANES];
         for (i, (state, bytes)) in
             states.iter_mut().zip(initial.chunks_exact(STATE_BYTES)).enumerate()
         {
@@ -59,11 +70,18 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(Self {
-            lanes: Lanes { states, mask: count - 1, next: 0 },
+            lanes: Lanes { states, log2: log2_lanes, next: 0 },
             position: initial.len(),
             bits: BitReader::new(data.len()),
             data,
+            level: None,
         })
+    }
+
+    /// Uses the instructions of `level` instead of those that are fastest. For tests and
+    /// measurements: the symbols are the same.
+    pub fn set_level(&mut self, level: Level) {
+        self.level = Some(level);
     }
 
     /// The next symbol is on lane 0 again.
@@ -81,9 +99,9 @@ impl<'a> Decoder<'a> {
         let Some(lookup) = tables.lookup(index)? else {
             return Ok(0);
         };
-        match self.step(lookup)?.symbol() {
-            Some(symbol) => Ok(symbol),
-            None => self.get_escaped(tables.max(index)),
+        match self.step(lookup)?.stored() {
+            ESCAPE => self.get_escaped(tables.largest(index)).map(i32::from),
+            symbol => Ok(symbol.into()),
         }
     }
 
@@ -115,12 +133,77 @@ impl<'a> Decoder<'a> {
                 indexes.len()
             )));
         }
+        tables.check(indexes)?;
         self.begin_segment();
-        for (&index, symbol) in indexes.iter().zip(symbols) {
+        let skip = tables.skip();
+        if skip == 0 {
+            return self.get_coded(tables, indexes, symbols);
+        }
+        let level = self.level.unwrap_or_else(Level::highest);
+        let mut coded = [0; BLOCK + SLACK];
+        for (indexes, symbols) in indexes.chunks(BLOCK).zip(symbols.chunks_mut(BLOCK)) {
+            let count = kernels::compact(level, indexes, skip, &mut coded);
+            self.get_coded(tables, &coded[..count], &mut symbols[..count])?;
+            if count < symbols.len() {
+                kernels::expand(level, indexes, skip, count, symbols);
+            }
+        }
+        Ok(())
+    }
+
+    /// Symbols of tables that exist and are not skipped, from the next lane on.
+    fn get_coded(&mut self, tables: &Tables, indexes: &[u8], symbols: &mut [i16]) -> Result<()> {
+        let log2_lanes = self.lanes.log2;
+        let level = self.level.unwrap_or_else(|| dispatch::for_decoding(log2_lanes));
+        let lanes = self.lanes.mask() + 1;
+        // The loops begin on lane 0.
+        let turned = self.lanes.next & self.lanes.mask();
+        self.lanes.states[..lanes].rotate_left(turned);
+        let mut done = 0;
+        loop {
+            let (indexes, symbols) = (&indexes[done..], &mut symbols[done..]);
+            let limit = self.bits.start();
+            let mut words = Words { data: &self.data, position: self.position, limit };
+            let lookups = tables.lookups();
+            let states = &mut self.lanes.states;
+            let count =
+                kernels::decode(level, log2_lanes, lookups, states, &mut words, indexes, symbols);
+            self.position = words.position;
+            done += count;
+            if count == 0 || !self.get_escapes(tables, &indexes[..count], &mut symbols[..count])? {
+                break;
+            }
+        }
+        self.lanes.next = 0;
+        for (&index, symbol) in indexes.iter().zip(symbols).skip(done) {
             // `get` returns nothing beyond 16 bits.
             *symbol = self.get(tables, index)? as i16;
         }
+        self.lanes.states[..lanes].rotate_right(turned);
+        self.lanes.next += turned;
         Ok(())
+    }
+
+    /// Reads the escapes among symbols that have just been decoded; false if there are none.
+    ///
+    /// Only the end can hold some, since the loops stop after a round with an escape. That the
+    /// words of the round have been taken already makes no difference: words and bits that do not
+    /// meet afterwards cannot have met before.
+    fn get_escapes(
+        &mut self,
+        tables: &Tables,
+        indexes: &[u8],
+        symbols: &mut [i16],
+    ) -> Result<bool> {
+        let tail = symbols.len().saturating_sub(MAX_LANES);
+        let mut found = false;
+        for (&index, symbol) in indexes[tail..].iter().zip(&mut symbols[tail..]) {
+            if *symbol == ESCAPE {
+                *symbol = self.get_escaped(tables.largest(index))?;
+                found = true;
+            }
+        }
+        Ok(found)
     }
 
     /// Checks that all was consumed and that every lane is where the encoder began.
@@ -142,7 +225,7 @@ impl<'a> Decoder<'a> {
     /// One rANS step on the next lane.
     #[inline]
     fn step(&mut self, lookup: &[Lookup; TABLE_SIZE]) -> Result<Lookup> {
-        let lane = self.lanes.next & self.lanes.mask;
+        let lane = self.lanes.next & self.lanes.mask();
         let mut state = self.lanes.states[lane];
         let found = lookup[state as usize % TABLE_SIZE];
         state = found.frequency() * (state >> TABLE_BITS) + found.distance();
@@ -165,18 +248,15 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A value beyond ±`max`.
+    /// A value beyond ±`largest`.
     #[cold]
-    fn get_escaped(&mut self, max: i32) -> Result<i32> {
-        let magnitude = self.bits.get_golomb(&self.data, self.position)? as i32 + max + 1;
+    fn get_escaped(&mut self, largest: i32) -> Result<i16> {
+        let magnitude = self.bits.get_golomb(&self.data, self.position)? as i32 + largest + 1;
         let symbol =
             if self.bits.get(1, &self.data, self.position)? == 0 { magnitude } else { -magnitude };
-        if i16::try_from(symbol).is_err() {
-            return Err(Error::corrupt(
-                self.bits.start() as u64,
-                format!("escaped symbol {symbol} does not fit 16 bits"),
-            ));
-        }
-        Ok(symbol)
+        i16::try_from(symbol).map_err(|_| {
+            let offset = self.bits.start() as u64;
+            Error::corrupt(offset, format!("escaped symbol {symbol} does not fit 16 bits"))
+        })
     }
 }

@@ -1,21 +1,38 @@
 //! Collects what is to be coded and writes it in one go.
 
+use std::sync::Arc;
+
 use super::bypass::BitWriter;
-use super::tables::{Code, Interval};
-use super::{LOWER_BOUND, MAX_LOG2_LANES, TABLE_BITS, Tables};
-use super::{STATE_BYTES, WORD_BYTES};
+use super::kernels::{self, SLACK, WORD_SLACK};
+use super::tables::{Code, Row};
+use super::{LOWER_BOUND, Level, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, States, Tables, dispatch};
 use crate::{Error, Result};
 
 /// The bytes of the lanes' states are at most one part in so many of the rest.
 const PAYLOAD_PER_STATES: usize = 200;
 
+/// Elements that `put_slice` takes at once.
+const BLOCK: usize = 1024;
+
 /// Collects segments in decoding order; `finish` codes them all, last symbol first.
 #[derive(Default)]
 pub struct Encoder {
-    intervals: Vec<Interval>,
-    /// Where in `intervals` each segment but the first begins.
-    segments: Vec<usize>,
+    /// Of everything that is coded: where in the rows of its tables its interval is.
+    keys: Vec<u16>,
+    pieces: Vec<Piece>,
+    /// Where in `keys` the current segment begins.
+    segment: usize,
     bits: BitWriter,
+    /// None: what is best on this processor.
+    level: Option<Level>,
+}
+
+/// Keys of one segment and the same tables, up to the next piece.
+struct Piece {
+    start: usize,
+    /// Where its segment begins.
+    segment: usize,
+    rows: Arc<Vec<Row>>,
 }
 
 impl Encoder {
@@ -23,9 +40,15 @@ impl Encoder {
         Self::default()
     }
 
+    /// Uses the instructions of `level` instead of those that are fastest. For tests and
+    /// measurements: the bytes are the same.
+    pub fn with_level(level: Level) -> Self {
+        Self { level: Some(level), ..Self::default() }
+    }
+
     /// The next symbol is on lane 0 again.
     pub fn begin_segment(&mut self) {
-        self.segments.push(self.intervals.len());
+        self.segment = self.keys.len();
     }
 
     /// Adds one symbol, coded with table `index`.
@@ -37,11 +60,10 @@ impl Encoder {
     pub fn put(&mut self, tables: &Tables, index: u8, symbol: i32) -> Result<()> {
         match tables.code(index, symbol)? {
             Code::Skipped => {}
-            Code::Symbol(interval) => self.intervals.push(interval),
-            Code::Escaped(interval, value, negative) => {
-                self.intervals.push(interval);
-                self.bits.put_golomb(value);
-                self.bits.put(negative.into(), 1);
+            Code::Symbol(key) => self.add(tables, &[key]),
+            Code::Escaped(key, value, negative) => {
+                self.add(tables, &[key]);
+                self.put_escape(value, negative);
             }
         }
         Ok(())
@@ -72,12 +94,53 @@ impl Encoder {
                 indexes.len()
             )));
         }
+        tables.check(indexes)?;
         self.begin_segment();
-        self.intervals.reserve(symbols.len());
-        for (&index, &symbol) in indexes.iter().zip(symbols) {
-            self.put(tables, index, symbol.into())?;
+        let level = self.level.unwrap_or_else(Level::highest);
+        self.keys.reserve(symbols.len());
+        let (largest, skip) = (tables.all_largest(), tables.skip());
+        let mut keys = [0; BLOCK + SLACK];
+        for (indexes, symbols) in indexes.chunks(BLOCK).zip(symbols.chunks(BLOCK)) {
+            let found = kernels::keys(level, largest, indexes, symbols, skip, &mut keys);
+            if found.wrong {
+                return self.put_each(tables, indexes, symbols);
+            }
+            self.add(tables, &keys[..found.count]);
+            if found.escapes {
+                self.put_escapes(tables, indexes, symbols);
+            }
         }
         Ok(())
+    }
+
+    fn add(&mut self, tables: &Tables, keys: &[u16]) {
+        let (start, segment, rows) = (self.keys.len(), self.segment, tables.rows());
+        let goes_on = |piece: &Piece| piece.segment == segment && Arc::ptr_eq(&piece.rows, rows);
+        if !keys.is_empty() && !self.pieces.last().is_some_and(goes_on) {
+            self.pieces.push(Piece { start, segment, rows: Arc::clone(rows) });
+        }
+        self.keys.extend_from_slice(keys);
+    }
+
+    /// The same without a new segment, one by one; this defines `put_slice`.
+    fn put_each(&mut self, tables: &Tables, indexes: &[u8], symbols: &[i16]) -> Result<()> {
+        let mut both = indexes.iter().zip(symbols);
+        both.try_for_each(|(&index, &symbol)| self.put(tables, index, symbol.into()))
+    }
+
+    /// The bypass bits of what the tables lack.
+    fn put_escapes(&mut self, tables: &Tables, indexes: &[u8], symbols: &[i16]) {
+        for (&index, &symbol) in indexes.iter().zip(symbols) {
+            if index >= tables.skip() && tables.escapes(index, symbol) {
+                let (value, negative) = tables.escape(index, symbol);
+                self.put_escape(value, negative);
+            }
+        }
+    }
+
+    fn put_escape(&mut self, value: u32, negative: bool) {
+        self.bits.put_golomb(value);
+        self.bits.put(negative.into(), 1);
     }
 
     /// Codes everything on 2^`log2_lanes` lanes; without it, on as many as keep their states
@@ -85,9 +148,12 @@ impl Encoder {
     ///
     /// # Errors
     /// `InvalidArgument` if `log2_lanes` is above 6.
-    pub fn finish(self, log2_lanes: Option<u8>) -> Result<(u8, Vec<u8>)> {
-        let bypass = self.bits.finish();
-        let code = |log2_lanes| code(&self.intervals, &self.segments, &bypass, log2_lanes);
+    pub fn finish(mut self, log2_lanes: Option<u8>) -> Result<(u8, Vec<u8>)> {
+        let bypass = std::mem::take(&mut self.bits).finish();
+        let code = |log2_lanes| {
+            let level = self.level.unwrap_or_else(|| dispatch::for_encoding(log2_lanes));
+            self.code(level, &bypass, log2_lanes)
+        };
         match log2_lanes {
             Some(log2_lanes) if log2_lanes > MAX_LOG2_LANES => Err(Error::invalid(format!(
                 "log2_lanes: {log2_lanes}, want at most {MAX_LOG2_LANES}"
@@ -102,6 +168,17 @@ impl Encoder {
             }
         }
     }
+
+    fn code(&self, level: Level, bypass: &[u8], log2_lanes: u8) -> Vec<u8> {
+        let states = [LOWER_BOUND; MAX_LANES];
+        let mut coding = Coding { level, log2_lanes, states, words: WordStack::default() };
+        let mut end = self.keys.len();
+        for piece in self.pieces.iter().rev() {
+            coding.put(&piece.rows, &self.keys[piece.start..end], piece.start - piece.segment);
+            end = piece.start;
+        }
+        coding.finish(bypass)
+    }
 }
 
 /// For a stream that has `payload` bytes besides the states when it is on all lanes.
@@ -110,36 +187,87 @@ fn default_log2_lanes(payload: usize) -> u8 {
     lanes.checked_ilog2().map_or(0, |log2| (log2 as u8).min(MAX_LOG2_LANES))
 }
 
-fn code(intervals: &[Interval], segments: &[usize], bypass: &[u8], log2_lanes: u8) -> Vec<u8> {
-    let lanes = 1 << log2_lanes;
-    let mut states = vec![LOWER_BOUND; lanes];
-    let mut words = Vec::new();
-    let mut end = intervals.len();
-    for &start in segments.iter().rev().chain(&[0]) {
-        for (k, &interval) in intervals[start..end].iter().enumerate().rev() {
-            let state = &mut states[k & (lanes - 1)];
-            if let Some(word) = push(state, interval) {
-                words.push(word);
-            }
-        }
-        end = start;
-    }
-    let size = lanes * STATE_BYTES + words.len() * WORD_BYTES + bypass.len();
-    let mut stream = Vec::with_capacity(size);
-    stream.extend(states.iter().flat_map(|state| state.to_le_bytes()));
-    stream.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
-    stream.extend_from_slice(bypass);
-    stream
+/// A stream that comes into being, back to front.
+struct Coding {
+    level: Level,
+    log2_lanes: u8,
+    states: States,
+    words: WordStack,
 }
 
-/// One rANS step; the inverse of the decoder's.
-#[inline]
-fn push(state: &mut u32, interval: Interval) -> Option<u16> {
-    let (start, frequency) = (u32::from(interval.start), u32::from(interval.frequency));
-    let word = (*state >> (32 - TABLE_BITS) >= frequency).then_some(*state as u16);
-    if word.is_some() {
-        *state >>= 16;
+impl Coding {
+    /// Puts keys in front of those before; the first is number `first` of its segment.
+    fn put(&mut self, rows: &[Row], keys: &[u16], first: usize) {
+        let lanes = 1 << self.log2_lanes;
+        let head = (first.next_multiple_of(lanes) - first).min(keys.len());
+        let (head, keys) = keys.split_at(head);
+        let (rounds, tail) = keys.split_at(keys.len() & !(lanes - 1));
+        self.put_each(rows, tail, 0);
+        let mut left = rounds.len();
+        while left > 0 {
+            self.words.reserve(lanes + WORD_SLACK);
+            left = kernels::encode(
+                self.level,
+                self.log2_lanes,
+                rows,
+                &mut self.states,
+                &rounds[..left],
+                &mut self.words.buffer,
+                &mut self.words.count,
+            );
+        }
+        self.put_each(rows, head, first & (lanes - 1));
     }
-    *state = ((*state / frequency) << TABLE_BITS) + *state % frequency + start;
-    word
+
+    /// Less than a round, the first on lane `lane`.
+    fn put_each(&mut self, rows: &[Row], keys: &[u16], lane: usize) {
+        self.words.reserve(keys.len());
+        let rows = rows.as_flattened();
+        for (state, &key) in self.states[lane..].iter_mut().zip(keys).rev() {
+            let (next, high) = rows[usize::from(key)].push(*state);
+            if high {
+                self.words.push(*state as u16);
+            }
+            *state = next;
+        }
+    }
+
+    fn finish(self, bypass: &[u8]) -> Vec<u8> {
+        let states = &self.states[..1 << self.log2_lanes];
+        let words = self.words.as_slice();
+        let mut stream =
+            Vec::with_capacity(size_of_val(states) + size_of_val(words) + bypass.len());
+        stream.extend(states.iter().flat_map(|state| state.to_le_bytes()));
+        stream.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
+        stream.extend_from_slice(bypass);
+        stream
+    }
+}
+
+/// Words, the last of the stream first.
+#[derive(Default)]
+struct WordStack {
+    /// More than there are words, so that the loops can write whole vectors.
+    buffer: Vec<u16>,
+    count: usize,
+}
+
+impl WordStack {
+    /// Makes room for so many words more.
+    fn reserve(&mut self, more: usize) {
+        if self.buffer.len() - self.count < more {
+            let size = (2 * self.buffer.len()).max(self.count + more).max(1024);
+            self.buffer.resize(size, 0);
+        }
+    }
+
+    /// `reserve` has made room.
+    fn push(&mut self, word: u16) {
+        self.buffer[self.count] = word;
+        self.count += 1;
+    }
+
+    fn as_slice(&self) -> &[u16] {
+        &self.buffer[..self.count]
+    }
 }

@@ -7,15 +7,25 @@
 
 mod bypass;
 mod decoder;
+mod dispatch;
 mod encoder;
+mod kernels;
 mod tables;
 
 pub use decoder::Decoder;
+pub use dispatch::chosen_levels;
 pub use encoder::Encoder;
 pub use tables::Tables;
 
+use crate::cpu::Level;
+
 /// The largest permitted log2 of the number of lanes.
 pub const MAX_LOG2_LANES: u8 = 6;
+
+const MAX_LANES: usize = 1 << MAX_LOG2_LANES;
+
+/// The states of as many lanes as there are, in front.
+type States = [u32; MAX_LANES];
 
 /// Frequencies of a table sum to 2^12.
 const TABLE_BITS: u32 = 12;

@@ -1,0 +1,69 @@
+"""What a report is made of, and its writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ui2c.evaluate.compare import Comparison, compare, names
+from ui2c.evaluate.published import Published
+from ui2c.evaluate.results import Point
+from ui2c.files import OutputFile
+
+COMPARED = ("psnr", "psnr_rgb", "ms_ssim", "vmaf")
+"""Qualities that get a table of BD-rates, where they were measured."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What goes into a page."""
+
+    title: str
+    points: Sequence[Point]
+    anchor: str
+    published: Sequence[Published] = ()
+    picture_size: tuple[int, int] = (320, 240)
+    """Pictures are cut to their middle of that size; 0 leaves them out."""
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        return names(point.codec for point in self.points)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {point.codec: point.label for point in self.points}
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        return names(point.sequence for point in self.points)
+
+    def of(self, sequence: str) -> list[Point]:
+        return [point for point in self.points if point.sequence == sequence]
+
+    def comparisons(self) -> list[Comparison]:
+        """By every quality that the anchor and another codec have."""
+        return [
+            compare(self.points, self.anchor, quality)
+            for quality in COMPARED
+            if self.anchor in {p.codec for p in self.points if quality in p.values}
+            and len({p.codec for p in self.points if quality in p.values}) > 1
+        ]
+
+    def measured(self, quality: str) -> bool:
+        return any(quality in point.values for point in self.points)
+
+
+def write_report(report: Report, *, page: Path | None = None, tables: Path | None = None) -> None:
+    """One self-contained page of HTML, and the tables as Markdown; each whole or not at all."""
+    from ui2c.evaluate.markdown import markdown
+    from ui2c.evaluate.page import html
+
+    for path, make in ((page, html), (tables, markdown)):
+        if path is not None:
+            file = OutputFile(path, overwrite=True)
+            try:
+                file.write(make(report).encode())
+                file.commit()
+            finally:
+                file.discard()

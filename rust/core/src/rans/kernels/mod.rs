@@ -1,0 +1,174 @@
+//! The inner loops of the coder, at every level of the processor.
+//!
+//! `scalar` is the plain one and defines what the others give. All loops work on rounds: as many
+//! symbols as there are lanes, the first on lane 0.
+
+use super::tables::{Lookup, MAX_TABLES, Row};
+use super::{Level, States, TABLE_SIZE, WORD_BYTES};
+use crate::cpu::Kind;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod shuffles;
+
+/// Room that must be behind what `compact` and `keys` write.
+pub(super) const SLACK: usize = 64;
+
+/// Free words that `encode` needs besides those of a round.
+pub(super) const WORD_SLACK: usize = 16;
+
+/// The words of a stream, as far as they may reach at the moment.
+pub(super) struct Words<'a> {
+    pub(super) data: &'a [u8],
+    /// Where the next word begins.
+    pub(super) position: usize,
+    /// Where the bypass bits begin.
+    pub(super) limit: usize,
+}
+
+impl Words<'_> {
+    /// Whether so many more are certainly there.
+    #[inline(always)]
+    fn hold(&self, count: usize) -> bool {
+        self.position + count * WORD_BYTES <= self.limit
+    }
+}
+
+type Decode =
+    unsafe fn(&[[Lookup; TABLE_SIZE]], &mut States, &mut Words, &[u8], &mut [i16]) -> usize;
+
+type Encode = unsafe fn(&[Row], &mut States, &[u16], &mut [u16], &mut usize) -> usize;
+
+/// Decodes rounds on 2^`log2_lanes` lanes; returns the number of symbols.
+///
+/// Stops before a round for which `indexes` or the words might not suffice, and after a round with
+/// an escape, which is left as `ESCAPE`.
+pub(super) fn decode(
+    level: Level,
+    log2_lanes: u8,
+    lookups: &[[Lookup; TABLE_SIZE]],
+    states: &mut States,
+    words: &mut Words,
+    indexes: &[u8],
+    symbols: &mut [i16],
+) -> usize {
+    assert!(!lookups.is_empty() && words.limit <= words.data.len());
+    assert_eq!(indexes.len(), symbols.len());
+    let run: Decode = match (level.kind(), log2_lanes) {
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 4) => avx2::decode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 5) => avx2::decode::<4>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 6) => avx2::decode::<8>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 4) => avx512::decode::<1>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 5) => avx512::decode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 6) => avx512::decode::<4>,
+        _ => return scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
+    };
+    // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    unsafe { run(lookups, states, words, indexes, symbols) }
+}
+
+/// Copies the indexes from `skip` on to the front of `out`; returns their number. `out` must be
+/// `SLACK` longer than `indexes`.
+pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) -> usize {
+    assert!(out.len() >= indexes.len() + SLACK);
+    match level.kind() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's; the length of `out` was asserted.
+        Kind::Avx2 => unsafe { avx2::compact(indexes, skip, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Avx512 => unsafe { avx512::compact(indexes, skip, out) },
+        Kind::Scalar => scalar::compact(indexes, skip, out),
+    }
+}
+
+/// Moves the first `count` symbols to where `indexes` is at least `skip`, and puts 0 elsewhere;
+/// `count` is what `compact` returned.
+pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbols: &mut [i16]) {
+    assert_eq!(indexes.len(), symbols.len());
+    assert!(count <= indexes.len());
+    match level.kind() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's; what else is needed was asserted.
+        Kind::Avx2 => unsafe { avx2::expand(indexes, skip, count, symbols) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Avx512 => unsafe { avx512::expand(indexes, skip, count, symbols) },
+        Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
+    }
+}
+
+/// What `keys` has found.
+pub(super) struct Keys {
+    pub(super) count: usize,
+    /// Whether one of the symbols lies beyond its table.
+    pub(super) escapes: bool,
+    /// Whether an element that is not coded is not 0.
+    pub(super) wrong: bool,
+}
+
+/// The keys of all elements with an index from `skip` on, at the front of `out`, which must be
+/// `SLACK` longer than `indexes`.
+pub(super) fn keys(
+    level: Level,
+    largest: &[u8; MAX_TABLES],
+    indexes: &[u8],
+    symbols: &[i16],
+    skip: u8,
+    out: &mut [u16],
+) -> Keys {
+    assert_eq!(indexes.len(), symbols.len());
+    assert!(out.len() >= indexes.len() + SLACK);
+    match level.kind() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's; the lengths were asserted.
+        Kind::Avx2 => unsafe { avx2::keys(largest, indexes, symbols, skip, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Avx512 => unsafe { avx512::keys(largest, indexes, symbols, skip, out) },
+        Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
+    }
+}
+
+/// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words from `position` on, the last of
+/// the stream first; returns how many keys are left. Stops where fewer words than a round's and
+/// `WORD_SLACK` are free. `keys` must be whole rounds.
+pub(super) fn encode(
+    level: Level,
+    log2_lanes: u8,
+    rows: &[Row],
+    states: &mut States,
+    keys: &[u16],
+    words: &mut [u16],
+    position: &mut usize,
+) -> usize {
+    assert!(!rows.is_empty() && *position <= words.len());
+    assert!(keys.len().is_multiple_of(1 << log2_lanes));
+    let run: Encode = match (level.kind(), log2_lanes) {
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 4) => avx2::encode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 5) => avx2::encode::<4>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, 6) => avx2::encode::<8>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 4) => avx512::encode::<1>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 5) => avx512::encode::<2>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, 6) => avx512::encode::<4>,
+        _ => return scalar::encode(log2_lanes, rows, states, keys, words, position),
+    };
+    // SAFETY: the level is one of this processor's; what else is needed was asserted.
+    unsafe { run(rows, states, keys, words, position) }
+}

@@ -409,3 +409,19 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_commands_are_handed_on(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
     assert "usage" in capsys.readouterr().out
+
+
+def test_decoding_from_a_time(
+    stream: Path, tmp_path: Path, nano_file: Path, saved: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = ui2c.Decoder(model=saved).decode(stream.read_bytes())
+    out = tmp_path / "part.y4m"
+    options = ("--model", nano_file, "-q", "-y")
+    assert run("decode", stream, out, "--from", "0.2", "--frames", 2, *options) == 0
+    assert list(open_source(out)) == expected[5:7]
+    assert run("decode", stream, out, "--from", "0:00:00.12", *options) == 0
+    assert list(open_source(out)) == expected[3:]
+    assert run("decode", stream, tmp_path / "none.y4m", "--from", "7", *options) == 2
+    assert "0.32 s are all" in one_error(capsys)
+    assert run("decode", "-", out, "--from", "7", *options) == 2
+    assert "--from needs a file" in one_error(capsys)

@@ -50,9 +50,7 @@ def test_every_frame(nano: Any, stream: bytes, frames: list[YUV420], prepare: An
 
 @settings(max_examples=15, deadline=None)
 @given(accesses=st.lists(st.integers(-FRAMES, FRAMES - 1), max_size=6))
-def test_any_order(
-    nano: Any, stream: bytes, frames: list[YUV420], accesses: list[int]
-) -> None:
+def test_any_order(nano: Any, stream: bytes, frames: list[YUV420], accesses: list[int]) -> None:
     reader = ui2c.Decoder(model=nano).open(stream)
     assert all(same(reader[i], frames[i]) for i in accesses)
 
@@ -171,7 +169,9 @@ def test_single_frame_units(single: Any) -> None:
     data = ui2c.Encoder(model=single, keyint=3).encode(make_clip(16, 16, 7))
     reader = ui2c.Decoder(model=single).open(data)
     assert reader.random_access == (0, 3, 6)
-    assert [reader[i] for i in (5, 1, 6)] == [ui2c.Decoder(model=single).decode(data)[i] for i in (5, 1, 6)]
+    assert [reader[i] for i in (5, 1, 6)] == [
+        ui2c.Decoder(model=single).decode(data)[i] for i in (5, 1, 6)
+    ]
 
 
 def test_no_frames(nano: Any) -> None:
@@ -203,9 +203,7 @@ def test_truncated_streams(nano: Any, stream: bytes, frames: list[YUV420]) -> No
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_damaged_streams(
-    nano: Any, stream: bytes, frames: list[YUV420], indexed: bool
-) -> None:
+def test_damaged_streams(nano: Any, stream: bytes, frames: list[YUV420], indexed: bool) -> None:
     data = bytearray(stream if indexed else without_index(stream))
     data[coded_units(stream)[3].offset + 5] ^= 1  # frames 6 and 7
     if not indexed:
@@ -242,3 +240,25 @@ def test_any_damage_is_an_error_or_no_matter(
         except ui2c.Error:
             continue
         assert same(frame, frames[i])
+
+
+def test_play(nano: Any, stream: bytes, frames: list[YUV420]) -> None:
+    decoder = ui2c.Decoder(model=nano)
+    for start in range(FRAMES + 1):
+        played = list(decoder.open(stream).play(start))
+        assert played == frames[start:]
+        assert [frame.pts for frame in played] == list(range(start, FRAMES))
+    with pytest.raises(IndexError):
+        decoder.open(stream).play(FRAMES + 1)
+
+
+def test_play_leaves_out_what_is_lost(nano: Any, stream: bytes, frames: list[YUV420]) -> None:
+    data = bytearray(stream)
+    data[coded_units(stream)[3].offset + 5] ^= 1  # frames 6 and 7
+    decoder = ui2c.Decoder(model=nano, on_error="skip")
+    for start in (1, 6, 7):
+        assert list(decoder.open(data).play(start)) == frames[start:6] + frames[8:]
+        assert decoder.lost == [(6, 7)] and isinstance(decoder.damage, ui2c.CorruptError)
+    assert list(decoder.open(data).play(9)) == frames[9:] and decoder.lost == []
+    with pytest.raises(ui2c.CorruptError):
+        list(ui2c.Decoder(model=nano).open(data).play(5))

@@ -22,6 +22,7 @@ from ui2c.errors import (
 )
 from ui2c.frames import YUV420
 from ui2c.metrics import Psnr
+from ui2c.reader import Reader
 from ui2c.statistics import Statistics, UnitStatistics
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Limits",
     "MismatchError",
     "Psnr",
+    "Reader",
     "SequenceHeader",
     "Statistics",
     "TruncatedError",

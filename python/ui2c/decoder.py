@@ -44,8 +44,8 @@ class Decoder:
     """Decodes ui2c streams; keeps the network, so one object serves many streams.
 
     `decode` takes a whole stream, `decode_iter` gives frames as they come from a file or other
-    source, `open` gives any frame of a file at once, `push` and `flush` take bytes in pieces of any size. Memory does not grow with the clip
-    but by what is returned.
+    source, `open` gives any frame of a file at once, `push` and `flush` take bytes in pieces of
+    any size. Memory does not grow with the clip but by what is returned.
 
     - `output`: "yuv" gives YUV420 pictures as coded; "rgb" gives uint8 `[height, width, 3]`,
       converted by the stream's matrix (BT.709 where it names none).
@@ -139,8 +139,8 @@ class Decoder:
     def open(self, source: SeekableSource) -> Reader:
         """A stream as a sequence of frames, for random access.
 
-        `source` is the stream itself, the path of a file, or a seekable binary file. Closes with
-        the reader, unless it was given open. Raises the errors of `ui2c.errors` for bad data.
+        `source` is the stream itself, the path of a file, or a seekable binary file, which stays
+        open when the reader is closed. Raises the errors of `ui2c.errors` for bad data.
         """
         from ui2c.reader import Reader
 
@@ -222,6 +222,8 @@ class Stream:
         self.searching = False
         self.coder: PairCoder | None = None
         self.next_frame = 0
+        self.position = 0
+        """Number of the frame that `frames` gave last."""
         self.last_pts = 0
         self.units = 0
 
@@ -259,7 +261,9 @@ class Stream:
             except Error as error:
                 self._damage(error)
                 continue
-            yield from frames
+            for number, frame in enumerate(frames, self.next_frame - len(frames)):
+                self.position = number
+                yield frame
         if self.closed and not self.ended:
             self._end_missing()
 

@@ -16,6 +16,7 @@ from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
 from ui2c.metrics import Psnr, frame_psnr
 from ui2c.runtime import check_threads, coding_threads, resolve_device
+from ui2c.scenecut import SceneCut
 from ui2c.statistics import Statistics, UnitStatistics
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CYCLE = 4
 """Units after which the quality offsets of the frames repeat."""
 MOTION_EFFORTS = ("fast", "default", "slow")
 HASH_INTERVAL = 16
-"""Every so many units, and at every intra unit, the stream lets a decoder check itself."""
+"""Every so many units from an intra unit on, and there, the stream lets a decoder check itself."""
 
 
 class Encoder:
@@ -45,7 +46,8 @@ class Encoder:
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `threads`: PyTorch's threads while coding; None leaves them as they are.
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
-      0: only the first.
+      0: only the first. See also `force_intra`.
+    - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
     - `motion`: how long to search for motion: "fast", "default" or "slow".
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
       decides. A clip without frames needs width and height.
@@ -69,6 +71,7 @@ class Encoder:
         device: str = "auto",
         threads: int | None = None,
         keyint: int = 0,
+        scenecut: bool = False,
         motion: str = "default",
         width: int | None = None,
         height: int | None = None,
@@ -94,6 +97,7 @@ class Encoder:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
         self.qp = int(qp)
         self.keyint = keyint
+        self.scenecut = scenecut
         self.motion = motion
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.fps = _fraction("fps", fps)
@@ -105,6 +109,7 @@ class Encoder:
         self.reconstruction = reconstruction
         self._model = _load(model, device)
         self._stream: _Stream | None = None
+        self._forced = False
         self._statistics = Statistics()
 
     @property
@@ -135,15 +140,23 @@ class Encoder:
         """Takes one frame; returns what the stream has gained by it, often nothing."""
         picture = check_frame(frame)
         stream, start = (self._stream, b"") if self._stream else self._begin(picture)
-        data = start + stream.push(picture)
+        data = start + stream.push(picture, forced=self._forced)
+        self._forced = False
         # Only now: a first frame that is refused must not leave a stream without a beginning.
         self._stream = stream
         return self._count(data)
 
+    def force_intra(self) -> None:
+        """Makes the frame pushed next begin a random-access unit.
+
+        If it would have been the second of a unit, the unit before gets one frame less.
+        """
+        self._forced = True
+
     def flush(self) -> bytes:
         """Ends the stream: codes what is left and returns the last bytes."""
         stream, start = (self._stream, b"") if self._stream else self._begin(None)
-        self._stream = None
+        self._stream, self._forced = None, False
         return self._count(start + stream.flush())
 
     def __enter__(self) -> Encoder:
@@ -214,7 +227,9 @@ class _Stream:
             bit_depth=header.bit_depth,
             motion=encoder.motion,
         )
+        self.cut = SceneCut() if encoder.scenecut else None
         self.waiting: list[YUV420] = []
+        self.intra_wanted = True
         self.since_intra = 0
         self.frames_since_intra = 0
         self.last_pts = 0
@@ -229,11 +244,16 @@ class _Stream:
             ]
         )
 
-    def push(self, picture: Any) -> bytes:
-        self.waiting.append(self._admit(picture))
-        if len(self.waiting) < self.header.frames_per_unit:
-            return b""
-        return self._code()
+    def push(self, picture: Any, *, forced: bool) -> bytes:
+        frame = self._admit(picture)
+        data = b""
+        if (self.cut is not None and self.cut(frame.y, frame.bit_depth)) or forced:
+            data = self._code() if self.waiting else b""
+            self.intra_wanted = True
+        self.waiting.append(frame)
+        if len(self.waiting) == self.header.frames_per_unit:
+            data += self._code()
+        return data
 
     def flush(self) -> bytes:
         last = self._code() if self.waiting else b""
@@ -273,9 +293,10 @@ class _Stream:
     def _code(self) -> bytes:
         options, index = self.options, len(self.statistics.units)
         frames, self.waiting = self.waiting, []
-        intra = index == 0 or 0 < options.keyint <= self.frames_since_intra
+        intra = self.intra_wanted or 0 < options.keyint <= self.frames_since_intra
         if intra:
             self.since_intra = self.frames_since_intra = 0
+            self.intra_wanted = False
         with coding_threads(options.threads):
             unit = self.coder.encode(
                 [frame.planes for frame in frames],
@@ -292,7 +313,7 @@ class _Stream:
             log2_lanes=unit.log2_lanes,
             shown=len(frames),
             stream=unit.stream,
-            feature_hash=unit.feature_hash if intra or index % HASH_INTERVAL == 0 else None,
+            feature_hash=None if self.since_intra % HASH_INTERVAL else unit.feature_hash,
             ticks=self._ticks(frames),
             repeat_header=intra and index > 0,
         )

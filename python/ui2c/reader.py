@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -34,10 +35,10 @@ class Reader(Sequence[Any]):
     bit. Frames are as the decoder's `output` says; `[a:b]` is a list of them, or one array
     `[frames, height, width, 3]` for RGB.
 
-    The index at the end of the stream tells the random-access units; without one, all units are
-    read once, not decoded. So they are for streams whose frames have times of their own. Where a
-    stream is damaged or has no end, opening raises an error of `ui2c.errors`, or with the
-    decoder's `on_error="skip"` goes by what is left. A frame that is lost raises an error then.
+    The index at the end of the stream tells the random-access units. Where it is missing, or where
+    every frame has a time of its own, opening reads all units once, without decoding any. Where
+    what it reads is damaged or has no end, it raises an error of `ui2c.errors`, or with the
+    decoder's `on_error="skip"` goes by what is left; only asking for a lost frame raises then.
 
     Not for several threads at once.
     """
@@ -115,6 +116,20 @@ class Reader(Sequence[Any]):
         """The frame that is shown at that time; errors as in `index_at`."""
         return self[self.index_at(seconds)]
 
+    def play(self, start: int = 0) -> Iterator[Any]:
+        """The frames from number `start` on, one after the other.
+
+        Unlike iteration it goes by the decoder's `on_error`: with "skip" lost frames are left
+        out, and `lost` and `damage` of the decoder tell about them.
+        """
+        if not 0 <= start <= self._length:
+            raise IndexError(f"frame {start} of a stream of {self._length} frames")
+        point = max(0, bisect.bisect_right(self._point_frames, start) - 1)
+        if start == self._length or not self._points:
+            return iter(())
+        stream = self._decoder._stream = Stream(self._decoder)
+        return self._from(start, self._decode_from(point, stream), stream)
+
     def close(self) -> None:
         """Closes the file, if it was opened here."""
         if self._owned:
@@ -154,7 +169,7 @@ class Reader(Sequence[Any]):
             raise CorruptError(f"frame {number} is lost: no random-access unit stands before it")
         if self._frames is None or not self._point_frames[point] <= self._next <= number:
             self._next = self._point_frames[point]
-            self._frames = self._decode_from(point)
+            self._frames = self._decode_from(point, Stream(self._decoder, on_error="raise"))
         try:
             while True:
                 frame = next(self._frames)
@@ -168,10 +183,13 @@ class Reader(Sequence[Any]):
             self._frames = None
             raise
 
-    def _decode_from(self, point: int) -> Iterator[Any]:
+    def _from(self, start: int, frames: Iterator[Any], stream: Stream) -> Iterator[Any]:
+        """Only those frames whose number is at least `start`."""
+        return (frame for frame in frames if stream.position >= start)
+
+    def _decode_from(self, point: int, stream: Stream) -> Iterator[Any]:
         """The frames from a random-access unit to the end of the stream."""
         offset, frame = self._points[point]
-        stream = Stream(self._decoder, on_error="raise")
         stream.feed(self._head)
         for _ in stream.frames():
             raise CorruptError("a frame stands before the first random-access unit")
@@ -249,7 +267,7 @@ class Reader(Sequence[Any]):
         self._file.seek(self._size - size)
         index = _core.index_at_end(self._file.read(size), self._size)
         # What contradicts itself would send the reader astray; the units themselves are right.
-        if index and any(b[1] < a[1] for a, b in zip(index, index[1:], strict=False)):
+        if index and any(b[1] < a[1] for a, b in itertools.pairwise(index)):
             return None
         return index
 

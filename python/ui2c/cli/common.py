@@ -134,6 +134,20 @@ def rate(text: str) -> Fraction:
     return value
 
 
+def seconds(text: str) -> Fraction:
+    """A type for argparse: a time such as 12.5, 1:02.5 or 1:00:02.5."""
+    total = Fraction(0)
+    try:
+        parts = [Fraction(part) for part in text.split(":")]
+    except (ValueError, ZeroDivisionError):
+        parts = []
+    for part in parts:
+        total = 60 * total + part
+    if not 1 <= len(parts) <= 3 or min(parts) < 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 12.5 or 1:02.5, not {text!r}")
+    return total
+
+
 def size(text: str) -> tuple[int, int]:
     """A type for argparse: WxH."""
     width, _, height = text.lower().partition("x")

@@ -15,6 +15,7 @@ from ui2c import _core
 from ui2c.cli.common import (
     INTERRUPTED,
     Interrupt,
+    UsageError,
     add_machine_options,
     add_output_options,
     check_paths,
@@ -23,11 +24,12 @@ from ui2c.cli.common import (
     integer,
     limit_threads,
     note,
+    seconds,
     usage_errors,
 )
 from ui2c.decoder import Decoder
 from ui2c.progress import Progress
-from ui2c.video import Description, Sink, check_sink, open_sink
+from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -45,6 +47,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=seconds,
+        metavar="TIME",
+        help="begin with the frame that is shown then: seconds (12.5) or h:mm:ss.s; IN must be a "
+        "file. Decoding begins at the random-access point before it",
+    )
     parser.add_argument("--frames", type=integer(1), metavar="N", help="decode at most N frames")
     parser.add_argument(
         "--model", metavar="M", help="weights file to use instead of the shipped model"
@@ -67,6 +77,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_paths(arguments.input, arguments.output)
+    if arguments.start is not None and arguments.input == "-":
+        raise UsageError("--from needs a file to seek in, not standard input")
     limit_threads(arguments.threads)
     with usage_errors():
         check_sink(arguments.output, overwrite=arguments.yes)
@@ -89,25 +101,31 @@ class CountedFile:
     """Pieces of a file; tells how much of it has been read."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self.file = file
         size = os.fstat(file.fileno()).st_size
         self._size = size if size else None
         self._read = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        while piece := self._file.read(CHUNK):
+        while piece := self.file.read(CHUNK):
             self._read += len(piece)
             yield piece
 
     @property
     def fraction(self) -> float | None:
-        """None where the size is not known."""
-        return self._read / self._size if self._size else None
+        """None where the size is not known, or the file is not read front to back."""
+        return self._read / self._size if self._size and self._read else None
 
 
 def _decode(
     arguments: argparse.Namespace, decoder: Decoder, source: CountedFile, stack: ExitStack
 ) -> int:
+    frames = decoder.decode_iter(source)
+    if arguments.start is not None:
+        reader = stack.enter_context(decoder.open(source.file))
+        with usage_errors():
+            frames = rebased(reader.play(reader.index_at(arguments.start)))
+
     def begin(header: _core.SequenceHeader) -> Sink:
         with usage_errors():
             sink = open_sink(arguments.output, describe(header), overwrite=arguments.yes)
@@ -119,7 +137,7 @@ def _decode(
     progress = Progress(sys.stderr, quiet=arguments.quiet)
     stack.callback(progress.close)
     with Interrupt() as interrupt:
-        for frame in itertools.islice(decoder.decode_iter(source), arguments.frames):
+        for frame in itertools.islice(frames, arguments.frames):
             if sink is None and decoder.header is not None:
                 sink = begin(decoder.header)
             if sink is not None:
@@ -133,9 +151,9 @@ def _decode(
     if sink is not None:
         sink.close()
     progress.close()
-    seconds = progress.seconds
+    taken = progress.seconds
     if not arguments.quiet:
-        print(f"{count} frames in {seconds:.2f} s ({count / seconds:.2f} fps)", file=sys.stderr)
+        print(f"{count} frames in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
     if interrupt.requested:
         note(
             f"interrupted after {count} frames, which {arguments.output} holds",

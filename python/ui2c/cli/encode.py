@@ -7,7 +7,6 @@ import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ui2c.cli.common import (
@@ -28,7 +27,7 @@ from ui2c.encoder import MOTION_EFFORTS, Encoder
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
 from ui2c.progress import Progress
-from ui2c.video import Source, open_sink, open_source
+from ui2c.video import Source, open_sink, open_source, rebased
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -53,6 +52,9 @@ def add_parser(commands: Commands) -> None:
         default=0,
         metavar="N",
         help="a random-access point every N frames at least; 0 (default): only the first",
+    )
+    parser.add_argument(
+        "--scenecut", action="store_true", help="a random-access point at every scene cut too"
     )
     parser.add_argument(
         "--model", default="small", metavar="M", help="shipped model or weights file (small)"
@@ -118,6 +120,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
             device=arguments.device,
             threads=arguments.threads,
             keyint=arguments.keyint,
+            scenecut=arguments.scenecut,
             motion=arguments.motion,
             width=video.width,
             height=video.height,
@@ -174,9 +177,4 @@ def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
 def _selected(source: Source, skip: int, frames: int | None) -> Iterator[YUV420]:
     """The wanted frames, their times counted from the first of them."""
     stop = None if frames is None else skip + frames
-    origin = None
-    for frame in itertools.islice(source, skip, stop):
-        if frame.pts is not None:
-            origin = frame.pts if origin is None else origin
-            frame = replace(frame, pts=frame.pts - origin)
-        yield frame
+    return rebased(itertools.islice(source, skip, stop))

@@ -15,6 +15,7 @@ from ui2c import _core
 from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
 from ui2c.metrics import Psnr, frame_psnr
+from ui2c.ratecontrol import HIGHEST, Plan, Target
 from ui2c.runtime import check_threads, coding_threads, resolve_device
 from ui2c.scenecut import SceneCut
 from ui2c.statistics import Statistics, UnitStatistics
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ui2c.network.weights import Model
     from ui2c.pair import CodedUnit
 
-QP_RANGE = range(64)
+RETRY_STEP = 4
+"""By how much the qp rises for a unit that was too large."""
 CYCLE = 4
 """Units after which the quality offsets of the frames repeat."""
 MOTION_EFFORTS = ("fast", "default", "slow")
@@ -41,7 +43,12 @@ class Encoder:
     the same bytes, and after each a new stream begins. Memory does not grow with the clip, but
     for some numbers per unit in `statistics`.
 
-    - `qp`: 0 (best) … 63 (smallest).
+    - `qp`: 0 (best) … 63 (smallest), 32 unless `bitrate` or `size` is given instead.
+    - `bitrate`: bits per second to hold, in one pass, through a buffer of `buffer` seconds;
+      the seconds of the whole clip, `duration`, help to end exactly.
+    - `size`: bytes to meet with the whole stream. It needs `first_pass`, the statistics of an
+      encoder with the same options and some `qp` after the same frames.
+    - `qp_range`: lowest and highest qp that `bitrate` and `size` may choose.
     - `model`: the name of a shipped model, the path of a weights file, or a loaded model.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `threads`: PyTorch's threads while coding; None leaves them as they are.
@@ -66,7 +73,13 @@ class Encoder:
     def __init__(
         self,
         *,
-        qp: int = 32,
+        qp: int | None = None,
+        bitrate: float | None = None,
+        buffer: float = 2.0,
+        duration: float | None = None,
+        size: int | None = None,
+        first_pass: Statistics | None = None,
+        qp_range: tuple[int, int] = (0, 63),
         model: str | os.PathLike[str] | Model = "small",
         device: str = "auto",
         threads: int | None = None,
@@ -84,18 +97,16 @@ class Encoder:
         psnr: bool = False,
         reconstruction: Callable[[YUV420], None] | None = None,
     ) -> None:
-        if qp not in QP_RANGE:
-            raise ValueError(f"qp must be an integer from 0 (best) to 63 (smallest), not {qp!r}")
+        self.target = Target(qp, bitrate, buffer, duration, size, first_pass, qp_range)
         if keyint < 0:
             raise ValueError(f"keyint must be 0 (only the first unit) or more, not {keyint}")
         if motion not in MOTION_EFFORTS:
             raise ValueError(f"motion must be fast, default or slow, not {motion!r}")
-        for name, size in (("width", width), ("height", height)):
-            if size is not None and size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
+        for name, side in (("width", width), ("height", height)):
+            if side is not None and side < 1:
+                raise ValueError(f"{name} must be at least 1, not {side}")
         if bit_depth is not None and bit_depth not in BIT_DEPTHS:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
-        self.qp = int(qp)
         self.keyint = keyint
         self.scenecut = scenecut
         self.motion = motion
@@ -219,6 +230,7 @@ class _Stream:
         self.options = encoder
         self.header = header
         self.statistics = statistics
+        self.rate = encoder.target.control()
         self.writer = _core.Writer(header)
         self.coder = PairCoder(
             encoder.model,
@@ -297,13 +309,14 @@ class _Stream:
         if intra:
             self.since_intra = self.frames_since_intra = 0
             self.intra_wanted = False
-        with coding_threads(options.threads):
-            unit = self.coder.encode(
-                [frame.planes for frame in frames],
-                qp=options.qp,
-                cycle=self.since_intra % CYCLE,
-                intra=intra,
-            )
+        ticks = self._ticks(frames)
+        plan = self._plan(index, intra, frames, ticks)
+        qp, before = self.rate.qp(plan), self.coder.state
+        unit = self._encode(frames, qp, intra)
+        while self.rate.too_large(plan, qp, 8 * len(unit.stream)):
+            qp = min(qp + RETRY_STEP, HIGHEST)
+            self.coder.state = before
+            unit = self._encode(frames, qp, intra)
         self.feature_hash = unit.feature_hash
         data = self.writer.unit(
             intra=intra,
@@ -314,13 +327,33 @@ class _Stream:
             shown=len(frames),
             stream=unit.stream,
             feature_hash=None if self.since_intra % HASH_INTERVAL else unit.feature_hash,
-            ticks=self._ticks(frames),
+            ticks=ticks,
             repeat_header=intra and index > 0,
         )
+        self.rate.spent(plan, qp, 8 * len(data))
         self._record(unit, frames, len(data))
         self.since_intra += 1
         self.frames_since_intra += len(frames)
         return data
+
+    def _encode(self, frames: list[YUV420], qp: int, intra: bool) -> CodedUnit:
+        with coding_threads(self.options.threads):
+            return self.coder.encode(
+                [frame.planes for frame in frames],
+                qp=qp,
+                cycle=self.since_intra % CYCLE,
+                intra=intra,
+            )
+
+    def _plan(
+        self, index: int, intra: bool, frames: list[YUV420], ticks: tuple[int, ...] | None
+    ) -> Plan:
+        header = self.header
+        numerator, denominator = header.timebase
+        duration = sum(ticks) if ticks else len(frames) * header.frame_ticks
+        # Two frames at one time still cost bits: no unit is planned as if it took no time.
+        seconds = max(duration, 1) * numerator / denominator
+        return Plan(index, intra, len(frames), len(frames) * header.width * header.height, seconds)
 
     def _ticks(self, frames: list[YUV420]) -> tuple[int, ...] | None:
         if self.header.frame_ticks:

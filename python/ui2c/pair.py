@@ -69,6 +69,15 @@ class PairCoder:
             self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
         )
 
+    @property
+    def state(self) -> tuple[Tensor | None, Planes | None]:
+        """All that the next unit depends on; setting it again undoes the units since."""
+        return self._feature, self._reference
+
+    @state.setter
+    def state(self, state: tuple[Tensor | None, Planes | None]) -> None:
+        self._feature, self._reference = state
+
     @torch.no_grad()
     def encode(self, frames: Sequence[Planes], *, qp: int, cycle: int, intra: bool) -> CodedUnit:
         """Codes 1 … frames_per_unit pictures; a short last unit repeats its last one.

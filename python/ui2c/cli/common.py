@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from fractions import Fraction
 from types import FrameType
 
+from ui2c.progress import Form, Progress
+
 INTERRUPTED = 130
 
 
@@ -105,8 +107,22 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-y", "--yes", action="store_true", help="overwrite existing files")
+    group.add_argument(
+        "--progress",
+        choices=("line", "json", "none"),
+        default="line",
+        help="on standard error: a line on terminals (default), JSON for programs, or nothing",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="only errors")
     group.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
+
+
+def progress(
+    arguments: argparse.Namespace, *, frames: int | None = None, step: str | None = None
+) -> Progress:
+    """Progress on standard error as the options ask."""
+    form: Form = "none" if arguments.quiet else arguments.progress
+    return Progress(sys.stderr, frames=frames, form=form, step=step)
 
 
 def integer(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -121,6 +137,18 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
 
     parse.__name__ = "integer"
     return parse
+
+
+def amount(text: str) -> int:
+    """A type for argparse: a number of bits or bytes such as 500000, 500k, 1.5M or 2G."""
+    factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
+    try:
+        value = int(Fraction(text if factor == 1 else text[:-1]) * factor)
+    except (ValueError, ZeroDivisionError):
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be an amount such as 500k or 1.5M, not {text!r}")
+    return value
 
 
 def rate(text: str) -> Fraction:

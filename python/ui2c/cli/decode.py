@@ -24,11 +24,11 @@ from ui2c.cli.common import (
     integer,
     limit_threads,
     note,
+    progress,
     seconds,
     usage_errors,
 )
 from ui2c.decoder import Decoder
-from ui2c.progress import Progress
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def _decode(
 
     sink = None
     count = 0
-    progress = Progress(sys.stderr, quiet=arguments.quiet)
-    stack.callback(progress.close)
+    report = progress(arguments, frames=arguments.frames)
+    stack.callback(report.close)
     with Interrupt() as interrupt:
         for frame in itertools.islice(frames, arguments.frames):
             if sink is None and decoder.header is not None:
@@ -143,16 +143,16 @@ def _decode(
             if sink is not None:
                 sink.write(frame)
             count += 1
-            progress.update(count, fraction=source.fraction)
+            report.update(count, fraction=source.fraction)
             if interrupt.requested:
                 break
     if sink is None and decoder.header is not None:
         sink = begin(decoder.header)
     if sink is not None:
         sink.close()
-    progress.close()
-    taken = progress.seconds
-    if not arguments.quiet:
+    taken = report.seconds
+    report.end(frames=count, seconds=taken, interrupted=interrupt.requested)
+    if not arguments.quiet and arguments.progress == "line":
         print(f"{count} frames in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
     if interrupt.requested:
         note(

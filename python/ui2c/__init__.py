@@ -23,6 +23,7 @@ from ui2c.errors import (
 from ui2c.frames import YUV420
 from ui2c.metrics import Psnr
 from ui2c.reader import Reader
+from ui2c.segments import encode_segments
 from ui2c.statistics import Statistics, UnitStatistics
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "build_info",
+    "encode_segments",
 ]

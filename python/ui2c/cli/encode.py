@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,8 @@ from ui2c.cli.common import (
     usage_errors,
 )
 from ui2c.cli.encode_options import add_options, check_target, encoder_options
-from ui2c.cli.report import CsvReport, figures, summary
+from ui2c.cli.encode_segments import encode_in_segments
+from ui2c.cli.report import CsvReport, finish
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
@@ -83,12 +83,12 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
         if recon:
             stack.callback(recon.discard)
         options.update(_target(arguments, video, total))
-        encoder = Encoder(
-            **options, psnr=arguments.psnr, reconstruction=recon.write if recon else None
-        )
+        if arguments.segments:
+            return encode_in_segments(arguments, source, options, total, output, report)
+        encoder = Encoder(**options, reconstruction=recon.write if recon else None)
     with Interrupt() as interrupt:
         if arguments.passes == 2:
-            first = Encoder(**options | {"model": encoder.model})
+            first = Encoder(**options | {"model": encoder.model, "psnr": False})
             encoder.target = _first_pass(arguments, first, total, stack, interrupt)
             if interrupt.requested:
                 note("interrupted in the first pass: nothing is written", quiet=arguments.quiet)
@@ -106,15 +106,9 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
         output.write(encoder.flush())
     statistics = encoder.statistics
     output.commit()
-    if report:
-        report.write(statistics.units)
-        report.commit()
     if recon:
         recon.close()
-    seconds = shown.seconds
-    shown.end(**figures(statistics), seconds=seconds, interrupted=interrupt.requested)
-    if not arguments.quiet and arguments.progress != "json":
-        print(summary(statistics, seconds), file=sys.stderr)
+    finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
     if interrupt.requested:
         note(
             f"interrupted after {statistics.frames} frames, which {arguments.output} holds",

@@ -16,6 +16,7 @@ from ui2c.cli.common import (
     size,
 )
 from ui2c.encoder import MOTION_EFFORTS
+from ui2c.segments import description_options
 from ui2c.video import Description
 
 
@@ -52,6 +53,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--fps", type=rate, metavar="R", help="frame rate, over what IN says")
     add_machine_options(parser)
+    group = parser.add_argument_group("many cores, many machines")
+    group.add_argument(
+        "--jobs",
+        type=integer(1),
+        metavar="N",
+        help="code segments of IN side by side in N processes of one thread (--threads); an "
+        "interrupted run goes on where it stopped when the same command is given again",
+    )
+    group.add_argument(
+        "--cluster", metavar="ADDRESS", help="on the Dask cluster there, which must see IN"
+    )
+    group.add_argument(
+        "--segment",
+        type=integer(1),
+        metavar="N",
+        help="frames of a segment; each begins with a random-access point (about 240)",
+    )
     group = parser.add_argument_group("report")
     group.add_argument("--psnr", action="store_true", help="measure PSNR")
     group.add_argument("--csv", metavar="FILE", help="numbers per frame")
@@ -99,12 +117,17 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def check_target(arguments: argparse.Namespace) -> None:
-    """Sets `passes`; UsageError where the options do not go together."""
+    """Sets `passes` and `segments`; UsageError where the options do not go together."""
     if arguments.size is not None and arguments.passes == 1:
         raise UsageError("--size takes two passes")
     if arguments.passes and arguments.bitrate is None and arguments.size is None:
         raise UsageError("--passes goes with --bitrate or --size")
     arguments.passes = arguments.passes or (2 if arguments.size is not None else 1)
+    arguments.segments = arguments.jobs is not None or arguments.cluster is not None
+    if arguments.segments and (arguments.passes == 2 or arguments.recon):
+        raise UsageError("--jobs and --cluster go with neither two passes nor --recon")
+    if arguments.segment and not arguments.segments:
+        raise UsageError("--segment goes with --jobs or --cluster")
     if arguments.passes == 2 and not os.path.isfile(arguments.input):
         raise UsageError("two passes need a file to read twice; --bitrate R takes one")
 
@@ -118,12 +141,6 @@ def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[s
         "keyint": arguments.keyint,
         "scenecut": arguments.scenecut,
         "motion": arguments.motion,
-        "width": video.width,
-        "height": video.height,
-        "bit_depth": video.bit_depth,
-        "fps": video.fps or 1,
-        "timebase": video.timebase if video.fps is None else None,
-        "sample_aspect": video.sample_aspect,
-        "color": video.color,
-        "full_range": video.full_range,
+        "psnr": arguments.psnr,
+        **description_options(video),
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
 
 from ui2c.files import OutputFile
+from ui2c.progress import Progress
 from ui2c.statistics import Statistics, UnitStatistics
 
 COLUMNS = ("frame", "unit", "type", "qp", "bits", "psnr_y", "psnr_u", "psnr_v")
@@ -73,3 +76,21 @@ def summary(statistics: Statistics, seconds: float) -> str:
     if statistics.frames and statistics.qp_deviation:
         lines.append(f"qp {statistics.qp:.1f}, deviation {statistics.qp_deviation:.1f}")
     return "\n".join(lines)
+
+
+def finish(
+    arguments: argparse.Namespace,
+    statistics: Statistics,
+    report: CsvReport | None,
+    shown: Progress,
+    *,
+    interrupted: bool = False,
+) -> None:
+    """Ends the reports and says what was coded."""
+    if report:
+        report.write(statistics.units)
+        report.commit()
+    seconds = shown.seconds
+    shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
+    if not arguments.quiet and arguments.progress != "json":
+        print(summary(statistics, seconds), file=sys.stderr)

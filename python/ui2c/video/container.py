@@ -6,17 +6,22 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ui2c.color import BT709, rgb_to_yuv420
+from ui2c.color import BT709, halve_chroma, rgb_to_yuv420
 from ui2c.errors import CorruptError
 from ui2c.frames import YUV420, chroma_size
-from ui2c.video.description import Description
+from ui2c.video.description import Description, conversion_note
 from ui2c.video.timing import Timing, read_timing
 
-PLANAR_420 = re.compile(r"yuvj?420p(\d+le)?")
+if TYPE_CHECKING:
+    from ui2c._core import Plane
+
+PLANAR = re.compile(r"yuvj?(420|422|444|440|411|410)p(\d+le)?|gray(\d+le)?")
+SUBSAMPLED = {"420": (2, 2), "422": (1, 2), "444": (1, 1), "440": (2, 1)}
+"""By FFmpeg's names: luma rows and columns that a chroma sample stands for."""
 FULL_RANGE = 2
 """FFmpeg's number for the full range of codes; its numbers for colours are those of CICP."""
 
@@ -49,13 +54,16 @@ class ContainerSource:
         self._last_time = 0
         self._origin = first.pts or 0
         self._convert = Converter(first)
+        sides, aspect = (first.width, first.height), _aspect(video.sample_aspect_ratio)
+        if self._convert.turned:
+            sides, aspect = sides[::-1], aspect[::-1]
         self.description = Description(
-            width=first.width,
-            height=first.height,
+            width=sides[0],
+            height=sides[1],
             bit_depth=self._convert.bit_depth,
             fps=timing.fps,
             timebase=timing.timebase,
-            sample_aspect=_aspect(video.sample_aspect_ratio),
+            sample_aspect=aspect,
             full_range=self._convert.full_range,
             color=self._convert.color,
             frames=timing.frames,
@@ -113,7 +121,9 @@ class ContainerSource:
 class Converter:
     """Makes YUV420 of PyAV's frames, all of the kind of the first.
 
-    Planar 4:2:0 is taken as it is, RGB converted as `ui2c.color` does, the rest by FFmpeg.
+    Planar 4:2:0 is taken as it is; of planar 4:2:2, 4:4:0, 4:4:4 and grey chroma is halved as
+    `ui2c.color.halve_chroma` does, RGB converted as `ui2c.color` does, the rest by FFmpeg. A
+    rotation by quarter turns, as of telephones held upright, is applied.
     """
 
     def __init__(self, first: Any) -> None:
@@ -123,34 +133,61 @@ class Converter:
         self.full_range = first.color_range == FULL_RANGE or name.startswith("yuvj")
         self.color = (first.color_primaries, first.color_trc, first.colorspace)
         self._rgb = first.format.is_rgb
-        self._format = name if PLANAR_420.fullmatch(name) else None
+        self._turns = _quarter_turns(first)
+        planar = PLANAR.fullmatch(name)
+        self._halve = (1, 1)
+        self._grey = False
         if self._rgb:
             self.bit_depth, self.full_range, self.color = 8, False, BT709
-            self.notes.append(f"converted from {name} to 8-bit 4:2:0, BT.709")
-        elif self._format is None:
+            self.notes.append(f"converted from {name} to 8-bit 4:2:0, BT.709, limited range")
+        elif planar and name.startswith("gray"):
+            self._format, self._grey = name, True
+            self.notes.append(conversion_note("grey"))
+        elif planar and planar[1] in SUBSAMPLED:
+            self._format = name
+            rows, columns = SUBSAMPLED[planar[1]]
+            self._halve = 2 // rows, 2 // columns
+            if planar[1] != "420":
+                self.notes.append(conversion_note(":".join(planar[1])))
+        else:
             depth = f"{self.bit_depth}le" if self.bit_depth > 8 else ""
             self._format = f"yuv{'j' if self.full_range and not depth else ''}420p{depth}"
-            self.notes.append(f"converted from {name} to {self._format}")
+            self.notes.append(f"converted from {name} to {self._format} by FFmpeg")
+        if self._turns:
+            self.notes.append(f"turned by {90 * self._turns} degrees, as it asks to be shown")
+
+    @property
+    def turned(self) -> bool:
+        """Whether width and height change places."""
+        return bool(self._turns % 2)
 
     def __call__(self, frame: Any, pts: int | None) -> YUV420:
+        planes = self._planes(frame)
+        if self._turns:
+            planes = tuple(np.ascontiguousarray(np.rot90(p, self._turns)) for p in planes)
+        y, u, v = planes
+        return YUV420(y, u, v, self.bit_depth, self.full_range, pts)
+
+    def _planes(self, frame: Any) -> tuple[Plane, ...]:
         if self._rgb:
-            picture = rgb_to_yuv420(frame.to_ndarray(format="rgb24"))
-            planes = picture.planes
-        else:
-            if frame.format.name != self._format:
-                frame = frame.reformat(
-                    format=self._format,
-                    src_color_range=frame.color_range,
-                    dst_color_range=frame.color_range,
-                )
-            chroma = chroma_size(frame.width, frame.height)
-            y, u, v = frame.planes
-            planes = (
-                self._plane(y, frame.width, frame.height),
-                self._plane(u, *chroma),
-                self._plane(v, *chroma),
+            return rgb_to_yuv420(frame.to_ndarray(format="rgb24")).planes
+        if frame.format.name != self._format:
+            frame = frame.reformat(
+                format=self._format,
+                src_color_range=frame.color_range,
+                dst_color_range=frame.color_range,
             )
-        return YUV420(*planes, self.bit_depth, self.full_range, pts)
+        y = self._plane(frame.planes[0], frame.width, frame.height)
+        width, height = chroma_size(frame.width, frame.height)
+        if self._grey:
+            middle = np.full((height, width), 1 << (self.bit_depth - 1), y.dtype)
+            return y, middle, middle.copy()
+        rows, columns = self._halve
+        stored = (width if columns == 1 else frame.width, height if rows == 1 else frame.height)
+        u, v = (self._plane(plane, *stored) for plane in frame.planes[1:3])
+        if rows * columns == 1:
+            return y, u, v
+        return y, halve_chroma(u, rows, columns), halve_chroma(v, rows, columns)
 
     def _plane(self, plane: Any, width: int, height: int) -> np.ndarray[Any, Any]:
         dtype = np.dtype(np.uint8 if self.bit_depth == 8 else "<u2")
@@ -161,11 +198,17 @@ class Converter:
 def _ignored(frame: Any) -> list[str]:
     """What the file asks for that is not done."""
     notes = []
-    if rotation := getattr(frame, "rotation", 0):
+    if (rotation := getattr(frame, "rotation", 0)) % 90:
         notes.append(f"its rotation by {rotation} degrees is not applied")
     if frame.interlaced_frame:
         notes.append("interlaced, both fields are coded as one picture")
     return notes
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Counterclockwise, 0 to 3; FFmpeg's angles count in the same direction."""
+    rotation = getattr(frame, "rotation", 0)
+    return 0 if rotation % 90 else rotation // 90 % 4
 
 
 def _aspect(value: Fraction | None) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from ui2c import _core
 from ui2c.errors import CorruptError
 from ui2c.frames import YUV420, chroma_size
-from ui2c.video.description import Description
+from ui2c.video.description import Description, conversion_note
 
 Y4M_MAGIC = b"YUV4MPEG2 "
 MAX_Y4M_HEADER = 1 << 12
@@ -124,7 +124,7 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
     numerator, denominator = reader.frame_rate
     if fps is None:
         fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)
-    size = frame_bytes(reader.width, reader.height, reader.bit_depth)
+    size = frame_bytes(reader.width, reader.height, reader.bit_depth, reader.chroma)
     description = Description(
         reader.width,
         reader.height,
@@ -133,16 +133,25 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
         1 / fps,
         reader.sample_aspect,
         bool(reader.full_range),
+        reader.color,
     )
     if os.path.isfile(path):
         with open(path, "rb") as file:
             header = len(file.readline(MAX_Y4M_HEADER))
         frames = (os.path.getsize(path) - header) // (size + len("FRAME\n"))
         description = replace(description, frames=frames)
-    return CoreSource(path, reader, description)
+    source = CoreSource(path, reader, description)
+    if reader.chroma != "4:2:0":
+        source.notes.append(f"{display_name(path)}: {conversion_note(reader.chroma)}")
+    return source
 
 
-def frame_bytes(width: int, height: int, bit_depth: int) -> int:
-    """Bytes of one raw 4:2:0 picture."""
-    chroma_width, chroma_height = chroma_size(width, height)
+def frame_bytes(width: int, height: int, bit_depth: int, chroma: str = "4:2:0") -> int:
+    """Bytes of one raw picture."""
+    chroma_width, chroma_height = {
+        "4:2:0": chroma_size(width, height),
+        "4:2:2": ((width + 1) // 2, height),
+        "4:4:4": (width, height),
+        "grey": (0, 0),
+    }[chroma]
     return (width * height + 2 * chroma_width * chroma_height) * (1 if bit_depth == 8 else 2)

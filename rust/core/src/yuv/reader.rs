@@ -3,7 +3,7 @@
 use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
 
-use super::{Format, Frame, file, y4m};
+use super::{Chroma, Format, Frame, file, y4m};
 use crate::{Error, Result};
 
 /// No more than this is allocated before as many bytes have been read.
@@ -13,6 +13,7 @@ const FIRST_STEP: usize = 1 << 22;
 pub struct Reader {
     input: Box<dyn BufRead + Send + Sync>,
     format: Format,
+    chroma: Chroma,
     /// Whether a line of text stands before each frame.
     framed: bool,
     offset: u64,
@@ -39,12 +40,12 @@ impl Reader {
 
     /// # Errors
     /// `Corrupt` or `Truncated` if it is no y4m file, `Unsupported` if it is not progressive
-    /// 4:2:0, `Io`.
+    /// or its chroma is not 4:2:0, 4:2:2, 4:4:4 or absent, `Io`.
     pub fn from_y4m(input: Box<dyn BufRead + Send + Sync>) -> Result<Self> {
-        let mut reader =
-            Self { input, format: Format::new(0, 0, 8), framed: true, offset: 0, frames: 0 };
+        let (format, chroma) = (Format::new(0, 0, 8), Chroma::Half);
+        let mut reader = Self { input, format, chroma, framed: true, offset: 0, frames: 0 };
         let line = reader.line()?.ok_or_else(|| Error::truncated(0, "no y4m header"))?;
-        reader.format = y4m::parse_header(&line)?;
+        (reader.format, reader.chroma) = y4m::parse_header(&line)?;
         Ok(reader)
     }
 
@@ -52,11 +53,16 @@ impl Reader {
     /// `InvalidArgument` if a field of the format is out of range.
     pub fn from_yuv(input: Box<dyn BufRead + Send + Sync>, format: Format) -> Result<Self> {
         format.check()?;
-        Ok(Self { input, format, framed: false, offset: 0, frames: 0 })
+        Ok(Self { input, format, chroma: Chroma::Half, framed: false, offset: 0, frames: 0 })
     }
 
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// How the file holds chroma; frames are 4:2:0 whatever it is.
+    pub fn chroma(&self) -> Chroma {
+        self.chroma
     }
 
     /// The next frame, None at the end.
@@ -78,11 +84,15 @@ impl Reader {
         } else if self.is_at_end()? {
             return Ok(None);
         }
-        let [y, u, v] = self.format.planes();
-        let frame = if self.format.bit_depth == 8 {
-            Frame::Bits8([self.bytes(y, 1)?, self.bytes(u, 1)?, self.bytes(v, 1)?])
+        let (chroma, depth) = (self.chroma, self.format.bit_depth);
+        let luma = self.format.planes()[0];
+        let size = chroma.plane(luma);
+        let frame = if depth == 8 {
+            let (y, u, v) = (self.bytes(luma, 1)?, self.bytes(size, 1)?, self.bytes(size, 1)?);
+            Frame::Bits8([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         } else {
-            Frame::Bits16([self.words(y)?, self.words(u)?, self.words(v)?])
+            let (y, u, v) = (self.words(luma)?, self.words(size)?, self.words(size)?);
+            Frame::Bits16([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         };
         self.frames += 1;
         Ok(Some(frame))

@@ -18,7 +18,7 @@ def build_info() -> dict[str, str]:
         "ui2c": _core.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()}, {_core.cpu_level()} instructions",
     }
     for package in ("torch", "numpy", "safetensors", "av"):
         try:

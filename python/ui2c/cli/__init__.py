@@ -15,7 +15,7 @@ from functools import partial
 
 from ui2c import _core
 from ui2c.build import build_info
-from ui2c.cli import compare, decode, encode, evaluate, info
+from ui2c.cli import compare, compare_frames, decode, encode, evaluate, info
 from ui2c.cli.common import INTERRUPTED, UsageError, complain, explain
 from ui2c.errors import Error
 
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version; more with -v")
     parser.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (encode, decode, info, evaluate, compare):
+    for command in (encode, decode, info, compare_frames, evaluate, compare):
         command.add_parser(commands)
     for name, text in DELEGATED.items():
         commands.add_parser(name, help=text, add_help=False)

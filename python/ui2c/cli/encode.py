@@ -21,7 +21,7 @@ from ui2c.cli.encode_options import add_options, check_target, encoder_options
 from ui2c.cli.encode_segments import encode_in_segments
 from ui2c.cli.report import CsvReport, finish
 from ui2c.encoder import Encoder
-from ui2c.files import OutputFile
+from ui2c.files import OutputFile, StagedFile
 from ui2c.frames import YUV420
 from ui2c.ratecontrol import Target, typical_qp
 from ui2c.video import Description, Source, open_sink, open_source, rebased
@@ -43,7 +43,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv)
+    check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv, arguments.plot)
     check_target(arguments)
     limit_threads(arguments.threads)
     with ExitStack() as stack:
@@ -71,6 +71,9 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     video = source.description
     output = OutputFile(arguments.output, overwrite=arguments.yes)
     stack.callback(output.discard)
+    if arguments.plot:
+        # Refused now, not after the work.
+        StagedFile(arguments.plot, overwrite=arguments.yes)
     report = CsvReport(arguments.csv, overwrite=arguments.yes) if arguments.csv else None
     if report:
         stack.callback(report.discard)

@@ -73,6 +73,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("report")
     group.add_argument("--psnr", action="store_true", help="measure PSNR")
     group.add_argument("--csv", metavar="FILE", help="numbers per frame")
+    group.add_argument(
+        "--plot", metavar="HTML", help="a page with rate, qp and PSNR over time (with --psnr)"
+    )
     group.add_argument("--recon", metavar="FILE", help="write what a decoder will show")
     add_output_options(parser)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from ui2c.cli import plot
 from ui2c.files import OutputFile
 from ui2c.progress import Progress
 from ui2c.statistics import Statistics, UnitStatistics
@@ -90,6 +92,10 @@ def finish(
     if report:
         report.write(statistics.units)
         report.commit()
+    if arguments.plot:
+        moments = plot.of_statistics(statistics.units, statistics.seconds)
+        title = os.path.basename(arguments.output)
+        plot.write(arguments.plot, title, moments, overwrite=arguments.yes)
     seconds = shown.seconds
     shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
     if not arguments.quiet and arguments.progress != "json":

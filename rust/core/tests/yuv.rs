@@ -157,7 +157,9 @@ fn other_chroma_formats_become_420() {
     let halved = [11, 21, 30, 40];
     assert_eq!(
         three_by_three("C422", &[&y[..], &pairs, &pairs].concat()),
-        Frame::Bits8([&y[..], &halved, &halved].map(|plane| plane.iter().map(|&s| s as u8).collect()))
+        Frame::Bits8(
+            [&y[..], &halved, &halved].map(|plane| plane.iter().map(|&s| s as u8).collect())
+        )
     );
     // (10 + 11 + 12 + 14 + 2) / 4 is 12.25, (20 + 21 + 1) / 2 is 21, (30 + 31 + 1) / 2 is 31.
     let means = vec![12, 21, 31, 40];

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import pty
 import signal
@@ -15,6 +16,7 @@ import pytest
 import ui2c
 from conftest import coded_units, make_clip
 from ui2c.cli import main
+from ui2c.network.weights import save_model
 from ui2c.video import Description, open_sink, open_source
 
 FRAMES = 5
@@ -425,3 +427,47 @@ def test_decoding_from_a_time(
     assert "0.32 s are all" in one_error(capsys)
     assert run("decode", "-", out, "--from", "7", *options) == 2
     assert "--from needs a file" in one_error(capsys)
+
+
+def test_low_latency(
+    clip: Path,
+    tmp_path: Path,
+    nano_file: Path,
+    single: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out.ui2c"
+    assert run("encode", clip, out, "--low-latency", "--model", "nosuch") == 2
+    assert "needs weights nosuch-single" in one_error(capsys)
+    assert run("encode", clip, out, "--low-latency", "--model", nano_file) == 2
+    assert "frames_per_unit = 1" in one_error(capsys)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    save_model(single.codec, folder / "nano-single.safetensors")
+    monkeypatch.setattr("ui2c.network.weights.model_folder", lambda: folder)
+    for model in ("nano", "nano-single", folder / "nano-single.safetensors"):
+        assert run("encode", clip, out, "--low-latency", "--model", model, "-q", "-y") == 0
+        assert run("info", out) == 0
+        assert "delay          none" in capsys.readouterr().out
+
+
+def test_progress_for_programs(
+    clip: Path,
+    tmp_path: Path,
+    nano_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ui2c.progress.INTERVAL", 0.0)
+    out = tmp_path / "out.ui2c"
+    options = ("--model", nano_file, "--progress", "json")
+    assert run("encode", clip, out, "--psnr", *options) == 0
+    *steps, end = map(json.loads, capsys.readouterr().err.splitlines())
+    assert [step["event"] for step in steps] == ["progress"] * FRAMES
+    assert steps[-1]["of"] == FRAMES and 0 <= steps[-1]["fraction"] <= 1
+    assert end["event"] == "end" and end["frames"] == FRAMES
+    assert end["bytes"] == out.stat().st_size and end["psnr"] > 0 and not end["interrupted"]
+    assert run("decode", out, tmp_path / "again.y4m", *options) == 0
+    *steps, end = map(json.loads, capsys.readouterr().err.splitlines())
+    assert len(steps) == FRAMES and end["frames"] == FRAMES

@@ -20,6 +20,15 @@ class UsageError(Exception):
     """The command line asks for what cannot be."""
 
 
+class Help(argparse.HelpFormatter):
+    """Keeps the lines of what begins with "examples:", wraps everything else."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
 def complain(message: str) -> None:
     """One line on standard error."""
     print(f"ui2c: error: {message}", file=sys.stderr)

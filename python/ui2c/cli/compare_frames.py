@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ui2c.cli.common import UsageError, integer, note, seconds, usage_errors
+from ui2c.cli.common import Help, UsageError, integer, note, seconds, usage_errors
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
 from ui2c.video import Description, open_source
@@ -32,7 +32,8 @@ def add_parser(commands: Commands) -> None:
         description="Puts frames of two videos, ui2c streams or others, of one size into a PNG: A, "
         "B, and the difference of their luma, brighter or darker than grey; below each the part "
         "that differs most, enlarged. Prints the PSNR of each frame.",
-        epilog="Example: ui2c compare-frames source.mp4 coded.ui2c -o sheet.png --at 2.5",
+        formatter_class=Help,
+        epilog="examples:\n  ui2c compare-frames source.mp4 coded.ui2c -o sheet.png --at 2.5",
     )
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ui2c import _core
 from ui2c.cli.common import (
     INTERRUPTED,
+    Help,
     Interrupt,
     UsageError,
     add_machine_options,
@@ -37,9 +38,19 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 
 
+EXAMPLES = """\
+examples:
+  ui2c decode clip.ui2c clip.mp4                      to watch or edit elsewhere
+  ui2c decode clip.ui2c clip.y4m                      exactly what was coded
+  ui2c decode clip.ui2c part.y4m --from 12.5 --frames 50
+  ui2c decode clip.ui2c - | ffplay -"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "decode",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="ui2c to video",
         description="Decodes a ui2c stream. OUT is .y4m or .yuv (exact), .mp4, .m4v, .mov or .mkv "
         "(H.264 at crf 12), or - for y4m on standard output; IN may be -. What damage leaves whole "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ui2c.cli.common import (
     INTERRUPTED,
+    Help,
     Interrupt,
     check_paths,
     limit_threads,
@@ -30,9 +31,23 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+EXAMPLES = """\
+examples:
+  ui2c encode holiday.mp4 holiday.ui2c
+  ui2c encode in.y4m out.ui2c --qp 24 --psnr          better, and say how good
+  ui2c encode in.mp4 out.ui2c --bitrate 500k          for a line of that width
+  ui2c encode in.mp4 out.ui2c --size 20M              as good as 20 MB allow
+  ui2c encode in.mp4 out.ui2c --keyint 50 --scenecut  quick to seek in
+  ui2c encode long.mp4 out.ui2c --jobs 8              on eight cores
+  ffmpeg -i in.mov -f yuv4mpegpipe - | ui2c encode - out.ui2c
+  ui2c encode in.yuv out.ui2c --input-res 1920x1080 --fps 50"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "encode",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="video to ui2c",
         description="Encodes a video. IN is y4m, yuv (with --input-res), or anything that PyAV "
         "reads; - is standard input (y4m, or raw with --input-res) and output. Ctrl-C ends the "

@@ -19,6 +19,9 @@ from ui2c.encoder import MOTION_EFFORTS
 from ui2c.segments import description_options
 from ui2c.video import Description
 
+SINGLE = "-single"
+"""Ends the names of models with one frame per unit."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN")
@@ -43,6 +46,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--scenecut", action="store_true", help="a random-access point at every scene cut too"
+    )
+    group.add_argument(
+        "--low-latency",
+        action="store_true",
+        help="no delay: weights that code each frame by itself (MODEL-single), where there are any",
     )
     group = parser.add_argument_group("input")
     group.add_argument("--frames", type=integer(0), metavar="N", help="encode at most N frames")
@@ -138,7 +146,7 @@ def check_target(arguments: argparse.Namespace) -> None:
 def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[str, Any]:
     """Keyword arguments for an Encoder, but those about quality."""
     return {
-        "model": arguments.model,
+        "model": low_latency(arguments.model) if arguments.low_latency else arguments.model,
         "device": arguments.device,
         "threads": arguments.threads,
         "keyint": arguments.keyint,
@@ -147,3 +155,24 @@ def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[s
         "psnr": arguments.psnr,
         **description_options(video),
     }
+
+
+def low_latency(model: str) -> str:
+    """The variant of a model with one frame per unit; UsageError where there is none."""
+    from ui2c.network.weights import load_model, shipped_models
+
+    if model.endswith(".safetensors"):
+        if load_model(model).config.frames_per_unit != 1:
+            raise UsageError(
+                f"{model} codes two frames at a time: --low-latency needs weights that were "
+                "trained with frames_per_unit = 1"
+            )
+        return model
+    single = model if model.endswith(SINGLE) else model + SINGLE
+    if single not in shipped_models():
+        raise UsageError(
+            f"--low-latency needs weights {single}, which this version does not have (it has "
+            f"{', '.join(shipped_models()) or 'none'}); without them the delay is one frame; "
+            "weights of your own, trained with frames_per_unit = 1, can be given by --model FILE"
+        )
+    return single

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ui2c import _core
 from ui2c.cli import plot
-from ui2c.cli.common import UsageError
+from ui2c.cli.common import Help, UsageError
 from ui2c.cli.decode import describe
 
 if TYPE_CHECKING:
@@ -22,9 +22,18 @@ CHUNK = 1 << 16
 CODED = ("intra", "inter")
 
 
+EXAMPLES = """\
+examples:
+  ui2c info clip.ui2c
+  ui2c info clip.ui2c --plot clip.html
+  ui2c info --model small"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="what a stream or a model holds",
         description="Shows what a ui2c stream says, without decoding it, and checks its "
         "checksums; or the parts of a model and what they cost.",

@@ -43,6 +43,8 @@ def test_a_sheet() -> None:
     assert np.array_equal(close[::3, ::3].astype(int) - 128, difference[4:9, 8:14])
     with pytest.raises(ValueError, match="one size"):
         sheet(frame, make_clip(32, 22, 1)[0], Box(4, 4, 0, 0))
+    with pytest.raises(ValueError, match="32x20 and 32x22"):
+        worst_box(frame, make_clip(32, 22, 1)[0], 4, 4)
     for box in (Box(0, 4, 0, 0), Box(4, 4, 29, 0), Box(4, 4, 0, 17)):
         with pytest.raises(ValueError, match="does not lie within"):
             sheet(frame, frame, box)

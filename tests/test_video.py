@@ -218,6 +218,7 @@ def test_planar_420_is_taken_as_it_is() -> None:
         (b"nothing of the sort", "clip.mp4", "not a video that FFmpeg can read"),
         (b"", "clip.mkv", "not a video that FFmpeg can read"),
         (b"YUV4MPEG2 W0 H0\n", "clip.y4m", "width"),
+        (b"\x8bUI2C\r\n\x1a\x01\x00", "clip.mp4", "is a ui2c stream: ui2c decode"),
         (b"YUV4MPEG2 W4 H4 C420\nFRAME\n123", "clip.y4m", "frame"),
     ],
 )

@@ -14,6 +14,7 @@ from ui2c.cli.common import Help, UsageError, integer, note, seconds, usage_erro
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
 from ui2c.video import Description, open_source
+from ui2c.video.source import UI2C_MAGIC
 
 if TYPE_CHECKING:
     from ui2c.evaluate.sheet import Box
@@ -107,7 +108,7 @@ class Frames:
         self._path = path
         self.description: Description
         with open(path, "rb") as file:
-            coded = file.read(8) == b"\x8bUI2C\r\n\x1a"
+            coded = file.read(len(UI2C_MAGIC)) == UI2C_MAGIC
         self._reader = Decoder(model=model).open(path) if coded else None
         if self._reader is not None:
             self.description = describe(self._reader.header)

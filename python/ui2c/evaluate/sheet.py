@@ -43,10 +43,7 @@ def sheet(
     The difference of luma is shown around mid-grey, `gain` times itself. Raises ValueError where
     the pictures differ in size or the box does not lie within them.
     """
-    if (a.width, a.height) != (b.width, b.height):
-        raise ValueError(
-            f"the pictures must have one size, not {a.width}x{a.height} and {b.width}x{b.height}"
-        )
+    _check_sizes(a, b)
     if not (
         box.width > 0
         and box.height > 0
@@ -67,6 +64,7 @@ def sheet(
 
 def worst_box(a: YUV420, b: YUV420, width: int, height: int) -> Box:
     """Where a box of that size, cut to the picture's, holds most of the squared difference."""
+    _check_sizes(a, b)
     width, height = min(width, a.width), min(height, a.height)
     error = np.square(_luma(b) - _luma(a))
     total = np.zeros((a.height + 1, a.width + 1))
@@ -93,6 +91,13 @@ def stack(rows: list[Rgb]) -> Rgb:
         for index, row in enumerate(rows)
     ]
     return np.concatenate(padded)
+
+
+def _check_sizes(a: YUV420, b: YUV420) -> None:
+    if (a.width, a.height) != (b.width, b.height):
+        raise ValueError(
+            f"the pictures must have one size, not {a.width}x{a.height} and {b.width}x{b.height}"
+        )
 
 
 def _row(tiles: list[Rgb]) -> Rgb:

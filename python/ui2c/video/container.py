@@ -93,7 +93,7 @@ class ContainerSource:
             container = self._av.open(self._path)
         except self._av.FFmpegError as error:
             raise CorruptError(
-                f"{self._path} is not a video that FFmpeg can read ({error})"
+                f"{self._path} is not a video that FFmpeg can read ({_explain(error)})"
             ) from None
         if not container.streams.video:
             container.close()
@@ -107,7 +107,7 @@ class ContainerSource:
         try:
             return read_timing(container, video)
         except self._av.FFmpegError as error:
-            raise CorruptError(f"{self._path} is damaged ({error})") from None
+            raise CorruptError(f"{self._path} is damaged ({_explain(error)})") from None
         finally:
             container.close()
 
@@ -115,7 +115,7 @@ class ContainerSource:
         try:
             return next(self._decoded)
         except self._av.FFmpegError as error:
-            raise CorruptError(f"{self._path} is damaged ({error})") from None
+            raise CorruptError(f"{self._path} is damaged ({_explain(error)})") from None
 
 
 class Converter:
@@ -193,6 +193,11 @@ class Converter:
         dtype = np.dtype(np.uint8 if self.bit_depth == 8 else "<u2")
         rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
         return rows[:height, :width].astype(dtype.newbyteorder("="))
+
+
+def _explain(error: Any) -> str:
+    """FFmpeg's words without number and path."""
+    return str(error.strerror or error).removesuffix(".").lower()
 
 
 def _ignored(frame: Any) -> list[str]:

@@ -15,6 +15,7 @@ from ui2c.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
 
 Y4M_MAGIC = b"YUV4MPEG2 "
+UI2C_MAGIC = b"\x8bUI2C\r\n\x1a"
 MAX_Y4M_HEADER = 1 << 12
 
 
@@ -54,7 +55,10 @@ def open_source(
         y4m, raw = not geometry, geometry
     else:
         with open(path, "rb") as file:
-            y4m = file.read(len(Y4M_MAGIC)) == Y4M_MAGIC
+            begin = file.read(len(Y4M_MAGIC))
+        y4m = begin == Y4M_MAGIC
+        if begin.startswith(UI2C_MAGIC):
+            raise CorruptError(f"{path} is a ui2c stream: ui2c decode makes a video of it")
         raw = not y4m and Path(path).suffix.lower() == ".yuv"
     if raw:
         if width is None or height is None:

@@ -62,7 +62,7 @@ def test_units_begin_at_cuts(nano: Any, first: int) -> None:
     assert {unit.kind for unit in coded_units(plain)[1:]} == {"inter"}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(forced=st.sets(st.integers(0, 6)))
 def test_forced_units(single: Any, nano: Any, forced: set[int]) -> None:
     for model in (nano, single):

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -201,6 +201,9 @@ def plan(
         return
     video = source.describe()
     options = description_options(video) | options
+    if video.fps is not None:
+        # Spares every worker from looking through the file for it.
+        source = replace(source, options=source.options | {"fps": video.fps})
     frames = source.frames
     if video.frames is not None:
         left = max(0, video.frames - source.skip)

@@ -5,10 +5,12 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -471,3 +473,33 @@ def test_progress_for_programs(
     assert run("decode", out, tmp_path / "again.y4m", *options) == 0
     *steps, end = map(json.loads, capsys.readouterr().err.splitlines())
     assert len(steps) == FRAMES and end["frames"] == FRAMES
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le"])
+def test_pipes_with_ffmpeg(tmp_path: Path, nano_file: Path, pixels: str) -> None:
+    """ffmpeg -> encode -> decode -> ffmpeg, as on a command line."""
+    quiet = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
+    picture = "testsrc2=size=64x48:rate=30000/1001:duration=0.2"
+    y4m = ["-f", "yuv4mpegpipe", "-strict", "-1", "-"]
+    out = tmp_path / "out.mkv"
+    source = subprocess.Popen(
+        [*quiet, "-f", "lavfi", "-i", picture, "-pix_fmt", pixels, *y4m], stdout=subprocess.PIPE
+    )
+    encoder = child("encode", "-", "-", "-q", "--model", nano_file, stdin=source.stdout)
+    decoder = child("decode", "-", "-", "-q", "--model", nano_file, stdin=encoder.stdout)
+    sink = subprocess.Popen(
+        [*quiet, "-f", "yuv4mpegpipe", "-i", "-", "-c:v", "ffv1", str(out)], stdin=decoder.stdout
+    )
+    for process in (source, encoder, decoder):
+        assert process.stdout is not None
+        process.stdout.close()
+    assert [process.wait() for process in (source, encoder, decoder, sink)] == [0] * 4
+    for process in (encoder, decoder):
+        assert process.stderr is not None
+        process.stderr.close()
+    pytest.importorskip("av")
+    video = open_source(out).description
+    assert (video.width, video.height, video.frames) == (64, 48, 6)
+    assert video.fps == Fraction(30000, 1001)
+    assert video.bit_depth == (10 if "10" in pixels else 8)

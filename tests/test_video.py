@@ -328,3 +328,46 @@ def test_timing_of_packets() -> None:
     assert timing(packet(None), packet(None)) == (25, 2)
     assert timing(packet(7)) == (25, 1)
     assert timing() == (25, 0)
+
+
+@pytest.mark.parametrize("codec", ["y4m", "libx264", "mpeg4"])
+@pytest.mark.parametrize("fps", [None, 10])
+def test_skipping_is_reading_and_forgetting(
+    tmp_path: Path, codec: str, fps: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui2c.video.container.MIN_SEEK", 5)
+    clip = make_clip(32, 32, 40)
+    path = tmp_path / ("clip.y4m" if codec == "y4m" else "clip.mkv")
+    if codec == "y4m":
+        write(path, clip)
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=25, options={"g": "7", "bf": "2"})
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            for frame in clip:
+                picture = av.VideoFrame.from_ndarray(
+                    np.concatenate([plane.reshape(-1, 32) for plane in frame.planes]), "yuv420p"
+                )
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+    options: Any = {"fps": None if fps is None else Fraction(fps)}
+    everything = list(open_source(path, **options))
+    assert len(everything) == 40
+    for count in (0, 1, 4, 5, 6, 7, 20, 33, 39, 40, 50):
+        source = open_source(path, **options)
+        source.skip(count)
+        assert list(source) == everything[count:], count
+
+
+def test_skipping_where_times_are_irregular(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    times = [0, 40, 90, 91, 300, 340, 700]
+    clip = [
+        YUV420(*frame.planes, pts=time)
+        for frame, time in zip(make_clip(32, 32, 7), times, strict=True)
+    ]
+    write(path, clip, fps=None, timebase=Fraction(1, 1000))
+    for count in (0, 3, 6):
+        source = open_source(path)
+        source.skip(count)
+        assert [frame.pts for frame in source] == times[count:]

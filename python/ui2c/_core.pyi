@@ -269,6 +269,8 @@ class VideoReader:
     @staticmethod
     def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoReader: ...
     def read(self) -> Planes | None: ...
+    def skip(self, count: int) -> int:
+        """Passes over frames, seeking in regular files; how many, fewer only at the end."""
 
 @final
 class VideoWriter:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -59,9 +59,16 @@ class Clip:
     def read(self, first: int, count: int | None) -> Iterator[YUV420]:
         """Some of the wanted frames, their times counted from the first wanted one."""
         with closing(open_source(self.path, **self.options)) as source:
-            stop = None if self.frames is None else self.skip + self.frames
-            wanted = rebased(itertools.islice(source, self.skip, stop))
-            yield from itertools.islice(wanted, first, None if count is None else first + count)
+            if source.description.fps is None:
+                # Times count from that of the first wanted frame, which must be seen for that.
+                source.skip(self.skip)
+                wanted = rebased(itertools.islice(source, self.frames))
+                stop = None if count is None else first + count
+                yield from itertools.islice(wanted, first, stop)
+                return
+            source.skip(self.skip + first)
+            left = None if self.frames is None else max(0, self.frames - first)
+            yield from itertools.islice(itertools.islice(source, left), count)
 
 
 @dataclass(frozen=True)
@@ -201,9 +208,6 @@ def plan(
         return
     video = source.describe()
     options = description_options(video) | options
-    if video.fps is not None:
-        # Spares every worker from looking through the file for it.
-        source = replace(source, options=source.options | {"fps": video.fps})
     frames = source.frames
     if video.frames is not None:
         left = max(0, video.frames - source.skip)

@@ -186,5 +186,5 @@ def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
 
 def _selected(source: Source, arguments: argparse.Namespace) -> Iterator[YUV420]:
     """The wanted frames, their times counted from the first of them."""
-    stop = None if arguments.frames is None else arguments.skip + arguments.frames
-    return rebased(itertools.islice(source, arguments.skip, stop))
+    source.skip(arguments.skip)
+    return rebased(itertools.islice(source, arguments.frames))

@@ -95,5 +95,5 @@ def _clip(arguments: argparse.Namespace) -> Clip:
 
 
 def _frames(arguments: argparse.Namespace, source: Source) -> Iterator[YUV420]:
-    stop = None if arguments.frames is None else arguments.skip + arguments.frames
-    return rebased(itertools.islice(source, arguments.skip, stop))
+    source.skip(arguments.skip)
+    return rebased(itertools.islice(source, arguments.frames))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PLANAR = re.compile(r"yuvj?(420|422|444|440|411|410)p(\d+le)?|gray(\d+le)?")
 SUBSAMPLED = {"420": (2, 2), "422": (1, 2), "444": (1, 1), "440": (2, 1)}
 """By FFmpeg's names: luma rows and columns that a chroma sample stands for."""
+MIN_SEEK = 50
+"""Frames that it takes for seeking to be worth while."""
 FULL_RANGE = 2
 """FFmpeg's number for the full range of codes; its numbers for colours are those of CICP."""
 
@@ -43,7 +46,13 @@ class ContainerSource:
     def __init__(self, path: str, fps: Fraction | None = None) -> None:
         self._path = path
         self._av = import_av()
-        timing = Timing(fps, 1 / fps, None) if fps else self._timing()
+        # A pipe with a name is not to be opened twice.
+        timing = self._timing() if os.path.isfile(path) or not fps else None
+        self._regular = timing.fps if timing else None
+        """The true rate, which tells where to seek."""
+        if fps:
+            timing = Timing(fps, 1 / fps, timing.frames if timing else None)
+        assert timing is not None
         self._container, video = self._open()
         self._decoded = self._container.decode(video)
         try:
@@ -84,6 +93,48 @@ class ContainerSource:
         time = self._last_time if frame.pts is None else frame.pts - self._origin
         self._last_time = max(self._last_time, time)
         return self._convert(frame, self._last_time)
+
+    def skip(self, count: int) -> None:
+        """Seeks where frames come regularly, if the keyframe found is where it should be."""
+        if self._first is not None and self._regular is not None and count >= MIN_SEEK:
+            if self._seek(count):
+                return
+            self._container.close()
+            self._container, video = self._open()
+            self._decoded = self._container.decode(video)
+            self._first = None
+        for _ in range(count):
+            try:
+                if self._first is not None:
+                    frame, self._first = self._first, None
+                else:
+                    frame = self._decode()
+            except StopIteration:
+                return
+            if frame.pts is not None:
+                self._last_time = max(self._last_time, frame.pts - self._origin)
+
+    def _seek(self, count: int) -> bool:
+        """Makes frame number `count`, from the first, the next; False if it was not found.
+
+        Decoding begins at a keyframe, from where a decoder gives what it gives from the start.
+        """
+        assert self._regular is not None
+        video = self._container.streams.video[0]
+        tick = 1 / (self._regular * video.time_base)
+        wanted = self._origin + round(count * tick)
+        try:
+            self._container.seek(wanted, stream=video)
+            self._decoded = self._container.decode(video)
+            for frame in self._decoded:
+                if frame.pts is None or frame.pts > wanted + tick / 2:
+                    return False
+                if frame.pts >= wanted - tick / 2:
+                    self._first = frame
+                    return True
+        except self._av.FFmpegError:
+            pass
+        return False
 
     def close(self) -> None:
         self._container.close()

@@ -324,3 +324,31 @@ fn missing_files_are_named() {
     let inside = scratch.0.join("no-such-folder").join("file");
     assert!(matches!(Writer::create_y4m(&inside, Format::new(2, 2, 8)).err(), Some(Error::Io(_))));
 }
+
+#[test]
+fn skipping_is_reading_and_forgetting() {
+    let scratch = Scratch::new("skip");
+    let path = &scratch.0;
+    for bit_depth in [8, 10] {
+        let format = Format::new(5, 3, bit_depth);
+        let frames: Vec<Frame> = (0..4).map(|number| frame(&format, number)).collect();
+        let mut writer = Writer::create_y4m(path, format).unwrap();
+        for frame in &frames {
+            writer.write(frame.as_ref()).unwrap();
+        }
+        writer.close().unwrap();
+        let bytes = fs::read(path).unwrap();
+        for skipped in 0..6 {
+            let mut readers = [Reader::open_y4m(path).unwrap(), y4m(&bytes).unwrap()];
+            for reader in &mut readers {
+                assert_eq!(reader.skip(skipped).unwrap(), skipped.min(4));
+            }
+            for reader in readers {
+                let rest = frames.get(skipped as usize..).unwrap_or_default();
+                assert_eq!(read_all(reader).unwrap(), rest);
+            }
+        }
+        fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(matches!(Reader::open_y4m(path).unwrap().skip(4), Err(Error::Truncated { .. })));
+    }
+}

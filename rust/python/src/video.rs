@@ -82,6 +82,11 @@ impl VideoReader {
         self.0.chroma().name()
     }
 
+    /// Passes over frames; how many there were, at most `count`.
+    fn skip(&mut self, py: Python<'_>, count: u64) -> PyResult<u64> {
+        py.detach(|| self.0.skip(count)).map_err(convert)
+    }
+
     /// The next frame, None at the end.
     fn read<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Planes<'py>>> {
         let sizes = self.0.format().planes();

@@ -4,6 +4,7 @@
 mod chroma;
 mod file;
 mod format;
+mod input;
 mod reader;
 mod writer;
 mod y4m;

@@ -12,7 +12,7 @@ import pytest
 from ui2c.cli import main
 from ui2c.evaluate.compare import compare, mean_points
 from ui2c.evaluate.errors import ConfigError
-from ui2c.evaluate.figures import at_equal_rate, recovery
+from ui2c.evaluate.figures import at_equal_rate, drift, recovery
 from ui2c.evaluate.job import FORMAT
 from ui2c.evaluate.markdown import markdown
 from ui2c.evaluate.page import html
@@ -262,6 +262,20 @@ def test_points_near_one_rate_and_recovery(results: Path) -> None:
     assert [(p.codec, p.rates["bpp"]) for p in chosen] == [("first", 5.0), ("second", 8.0)]
     row = recovery(found, ("first",))[0]
     assert row[4:] == ["32.50", "33.25", "32.75", "0"]
+
+
+def test_drift_by_hand() -> None:
+    raw = own("first", 1, 1.0)
+    raw["sequence"] |= {"frames": 41, "fps": "10"}
+    raw["frames"] = {
+        "psnr": [30.0] * 18 + [36.0, 38.0] + [33.0] * 18 + [34.0, 35.0, 99.0],
+        "bits": [6400.0] * 10 + [64.0] * 31,
+    }
+    point = Point("first", "First", "clip", "small", 1, {"bpp": 0.5}, {"psnr": 33.0}, 41, raw)
+    expected = ["clip", "First", "1", "0.5000", "1.0000", "37.00", "34.50", "-2.50"]
+    assert drift([point], ["first"]) == [expected]
+    raw["sequence"]["cuts"] = [20]
+    assert drift([point], ["first"]) == []
 
 
 def test_the_command_compares(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

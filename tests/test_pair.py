@@ -161,3 +161,27 @@ def test_streams_that_do_not_fit_are_typed_errors() -> None:
     for stream in (b"", b"\x00" * 5, units[0].stream[:-1], units[0].stream + b"\x00"):
         with pytest.raises(ui2c.Error):
             PairCoder(model, width=32, height=32).decode(stream, qp=20, cycle=0, intra=True)
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-single-implicit"])
+def test_a_unit_may_follow_a_picture_that_another_codec_made(name: str) -> None:
+    model = random_model(name, seed=4)
+    reference, *frames = moving_frames(3, 50, 38, 8, seed=1)
+    encoder, decoder = (PairCoder(model, width=50, height=38) for _ in range(2))
+    for coder in (encoder, decoder):
+        coder.refer_to(reference)
+    frames = frames[: model.config.frames_per_unit]
+    unit = encoder.encode(frames, qp=30, cycle=1, intra=False)
+    shown = decoder.decode(
+        unit.stream,
+        qp=30,
+        cycle=1,
+        intra=False,
+        motion_step=unit.motion_step,
+        log2_lanes=unit.log2_lanes,
+    )
+    for ours, theirs in zip(encoder.decoded, shown, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    alone = PairCoder(model, width=50, height=38)
+    alone.encode(frames, qp=30, cycle=1, intra=True)
+    assert any((a != b).any() for a, b in zip(alone.decoded[0], shown[0], strict=True))

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 import torch
 from ui2c import _core
+from ui2c.network.codec import Codec
+from ui2c.network.config import config_for
 from ui2c.train import clips as clips_module
 from ui2c.train import shards, synthesis
 from ui2c.train.clips import VALIDATION, ClipLibrary, decode, draw_clip, validation_clips
 from ui2c.train.contact_sheet import contact_sheet, to_rgb, write_png
 from ui2c.train.files import whole_file
+from ui2c.train.graph import run_clip
+from ui2c.train.loader import Loader
 from ui2c.train.photographs import PhotographLibrary, load_photograph, rgb_to_yuv709
+from ui2c.train.septuplets import find_septuplets
 from ui2c.train.synthesis import Layer, Motion, Scene, View, render, synthesise
 
 
@@ -399,6 +404,84 @@ def test_command_line_builds_shards_with_motion(
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"shard_00007.{k}" for k in kinds]
     with pytest.raises(SystemExit):
         shards.main([str(tmp_path), *options[:2]])
+
+
+@pytest.fixture
+def septuplet_folder(tmp_path: Path) -> Path:
+    """Two septuplets that pan by 2 samples a frame, and a folder that holds but six pictures."""
+    rng = np.random.default_rng(4)
+    wide = np.repeat(np.repeat(rng.integers(0, 255, (36, 48, 3), np.uint8), 4, 0), 4, 1)
+    for name, count in (("00001/0001", 7), ("00001/0002", 7), ("00002/0001", 6)):
+        folder = tmp_path / "sequences" / name
+        folder.mkdir(parents=True)
+        for i in range(count):
+            picture = np.ascontiguousarray(wide[:, 2 * i : 2 * i + 160])
+            encoder = av.CodecContext.create("png", "w")
+            assert isinstance(encoder, av.VideoCodecContext)
+            encoder.width, encoder.height = 160, 144
+            encoder.pix_fmt, encoder.time_base = "rgb24", Fraction(1, 25)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            data = b"".join(bytes(p) for p in [*encoder.encode(frame), *encoder.encode(None)])
+            (folder / f"im{i + 1}.png").write_bytes(data)
+    return tmp_path / "sequences"
+
+
+def test_septuplets_make_clips_of_three_pairs(septuplet_folder: Path, tmp_path: Path) -> None:
+    names = [str(p.relative_to(septuplet_folder)) for p in find_septuplets(septuplet_folder)]
+    assert names == ["00001/0001", "00001/0002"]
+    output = tmp_path / "shards"
+    options = ["--septuplets", str(septuplet_folder), "--clips-per-shard", "3", "--no-motion"]
+    shards.main([str(output), *options])
+    frames = np.load(output / "shard_00000.frames.npy")
+    assert frames.shape == (3, 7, 128 * 192)
+    tag = json.loads((output / "shard_00000.json").read_text())
+    assert set(tag["clips"]) <= set(names)
+    luma = shards.luma_of(frames).astype(np.int32)
+    for clip in luma:
+        error = min(
+            np.abs(clip[1:, :, 8:-8] - np.roll(clip[:-1], shift, 2)[:, :, 8:-8]).mean()
+            for shift in (-2, 2)
+        )
+        assert error < 0.3 * np.abs(clip[1:] - clip[:-1]).mean()
+    with pytest.raises(ValueError, match=r"no folders with im1\.png"):
+        find_septuplets(output)
+
+
+def test_longer_clips_and_shards_of_mixed_lengths(
+    photograph_folder: Path, video_folder: Path, tmp_path: Path
+) -> None:
+    build(tmp_path, photograph_folder, video_folder, count=1, synthetic_share=1, pairs=2)
+    build(tmp_path, photograph_folder, video_folder, count=1, synthetic_share=1, first=1, pairs=9)
+    shapes = [np.load(tmp_path / f"shard_0000{i}.steps.npy").shape for i in (0, 1)]
+    assert shapes == [(4, 2, 2), (4, 2, 9)]
+    loader = Loader(tmp_path, config_for("nano"), seed=1)
+    for units in (2, 9):
+        batch, _ = loader.batch(6, units)
+        assert batch.frames.shape[:2] == (6, 1 + 2 * units)
+        assert batch.steps.shape == (6, units)
+    with pytest.raises(ValueError, match=r"no shard .* clips of 21 frames"):
+        loader.batch(1, 10)
+
+
+def test_larger_clips(photograph_folder: Path, video_folder: Path, tmp_path: Path) -> None:
+    for number, size in enumerate((64, 192)):
+        build(
+            tmp_path,
+            photograph_folder,
+            video_folder,
+            count=1,
+            first=number,
+            synthetic_share=1,
+            pairs=2,
+            size=size,
+        )
+    loader = Loader(tmp_path, config_for("nano"), seed=1)
+    batch, start = loader.batch(2, 2, size=192)
+    assert batch.frames.shape == (2, 5, 24, 24, 96)
+    assert batch.vectors.shape == (2, 2, 2, 12, 12, 2)
+    assert torch.isfinite(run_clip(Codec(config_for("nano")), batch, start).error).all()
+    with pytest.raises(ValueError, match="128 × 128"):
+        loader.batch(1, 2)
 
 
 # --- contact sheets ------------------------------------------------------------------------

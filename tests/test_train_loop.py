@@ -13,10 +13,10 @@ from ui2c.network.packing import pack
 from ui2c.network.weights import load_model
 from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.graph import Prediction, Start, gaussian_bits, rgb_error, run_clip
-from ui2c.train.loader import SIDE, Loader, mirrored, mirrored_field
+from ui2c.train.loader import Loader, mirrored, mirrored_field
 from ui2c.train.loop import Trainer
 from ui2c.train.optimizer import orthogonalise
-from ui2c.train.shards import motion_of
+from ui2c.train.shards import SIZE, motion_of
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One shard of three clips that pan over a smooth random texture."""
     folder = tmp_path_factory.mktemp("shards")
     rng = np.random.default_rng(3)
-    frames = np.zeros((3, 17, SIDE * SIDE * 3 // 2), np.uint8)
+    frames = np.zeros((3, 17, SIZE * SIZE * 3 // 2), np.uint8)
     for clip in range(3):
         coarse = torch.from_numpy(rng.uniform(40, 210, (1, 1, 30, 30))).float()
         wide = torch.nn.functional.interpolate(coarse, size=(240, 240), mode="bicubic")
         wide = wide.clamp(16, 235).round().to(torch.uint8).numpy()[0, 0]
         for t in range(17):
-            luma = wide[t : t + SIDE, 2 * t : 2 * t + SIDE]
-            chroma = wide[: SIDE // 2, : SIDE // 2]
+            luma = wide[t : t + SIZE, 2 * t : 2 * t + SIZE]
+            chroma = wide[: SIZE // 2, : SIZE // 2]
             frames[clip, t] = np.concatenate([luma.ravel(), chroma.ravel(), chroma.ravel()])
     steps, vectors = motion_of(frames)
     for name, array in (("frames", frames), ("steps", steps), ("vectors", vectors)):
@@ -145,15 +145,15 @@ def test_training_learns(shards: Path, tmp_path: Path) -> None:
 
 
 def test_mirrored_fields_predict_mirrored_frames(shards: Path) -> None:
-    frames = np.load(shards / "shard_00000.frames.npy")[0, :, : SIDE * SIDE]
-    luma = frames.reshape(-1, SIDE, SIDE)
+    frames = np.load(shards / "shard_00000.frames.npy")[0, :, : SIZE * SIZE]
+    luma = frames.reshape(-1, SIZE, SIZE)
     step, field = _core.search_motion(luma[0], luma[1:3].copy(), lagrangian=25.0, step=16)
     assert step == 16
     for bits in range(8):
         mirror = np.array([bits & 1, bits & 2, bits & 4]).astype(bool)
         turned = mirrored(luma, mirror)
         vectors = np.ascontiguousarray(mirrored_field(field, mirror))
-        grey = np.full((SIDE // 2, SIDE // 2), 128, np.uint8)
+        grey = np.full((SIZE // 2, SIZE // 2), 128, np.uint8)
         predicted = _core.compensate((turned[0], grey, grey), step, vectors)
         for t in range(2):
             error = predicted[t][0].astype(int) - turned[t + 1]
@@ -215,4 +215,44 @@ def test_configurations_name_what_they_do_not_know(tmp_path: Path) -> None:
         load_config(path)
     path.write_text(base)
     with pytest.raises(ValueError, match="stage"):
+        load_config(path)
+
+
+def test_recomputed_units_give_the_same_gradients(shards: Path) -> None:
+    config = config_for("nano")
+    batch, start = Loader(shards, config, seed=2).batch(2, 3)
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(1)
+        codec = Codec(config)
+        result = run_clip(codec, batch, start, recompute=recompute)
+        (result.latent_bpp + result.weighted_error).sum().backward()
+        gradients.append([p.grad for p in codec.parameters()])
+    for kept, recomputed in zip(*gradients, strict=True):
+        if kept is None:
+            assert recomputed is None
+        else:
+            torch.testing.assert_close(kept, recomputed)
+
+
+@pytest.mark.parametrize(("references", "share"), [("hybrid", 0.5), ("blank", 1.0), ("frame", 0.0)])
+def test_what_clips_begin_from(shards: Path, references: str, share: float) -> None:
+    loader = Loader(shards, config_for("nano"), seed=2, references=references)
+    batch, start = loader.batch(60, 1)
+    assert abs(float(start.blank.float().mean()) - share) < 0.2
+    assert share in (0.5, float(start.blank.float().mean()))
+    true = (start.reference == batch.frames[:, 0]).all(-1).all(-1).all(-1)
+    grey = (start.reference == 0).all(-1).all(-1).all(-1)
+    assert torch.equal(grey, start.blank)
+    if share < 1:
+        assert true.any() and (~true & ~grey).any()
+
+
+def test_unknown_references_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'model = "nano"\nshards = "s"\noutput = "o"\nreferences = "none"\n'
+        "[[stage]]\nsteps = 1\nunits = 1\nbatch = 1\n"
+    )
+    with pytest.raises(ValueError, match="references is 'none', not one of hybrid, blank, frame"):
         load_config(path)

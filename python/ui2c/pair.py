@@ -78,6 +78,13 @@ class PairCoder:
     def state(self, state: tuple[Tensor | None, Planes | None]) -> None:
         self._feature, self._reference = state
 
+    def refer_to(self, frame: Planes) -> None:
+        """Lets the next inter unit follow this picture, whoever coded it; for experiments.
+
+        The network knows such references from training. No file says so: the format has none.
+        """
+        self._reference, self._feature = tuple(self._pad(frame)), None
+
     @torch.no_grad()
     def encode(self, frames: Sequence[Planes], *, qp: int, cycle: int, intra: bool) -> CodedUnit:
         """Codes 1 … frames_per_unit pictures; a short last unit repeats its last one.
@@ -139,7 +146,7 @@ class PairCoder:
     ) -> list[Planes]:
         """The frames of a unit. Raises `ui2c.CorruptError` if the stream does not fit it."""
         codec, config = self.model.codec, self.model.config
-        if not intra and self._feature is None:
+        if not intra and self._reference is None:
             raise _core.CorruptError("an inter unit before the first intra unit")
         if motion_step and (intra or not config.motion):
             raise _core.CorruptError("a motion field in a unit that cannot have one")
@@ -181,7 +188,8 @@ class PairCoder:
         self._feature = codec.synthesise(y, context.context, rows)
         self.feature_hash = _core.crc32c(self._feature.cpu().numpy().tobytes())
         blank = torch.tensor([intra], device=self.device)
-        frames = codec.render(self._feature, prediction, rows, blank)
+        detail = codec.detail(y, rows)
+        frames = codec.render(self._feature, detail, prediction, rows, blank)
         coded = []
         for frame in frames.split(frames.shape[-1] // config.frames_per_unit, dim=-1):
             planes = unpack(frame, self.bit_depth)
@@ -206,8 +214,10 @@ class PairCoder:
         if intra:
             sides = self.coded_height // 8, self.coded_width // 8
             adapted = codec.start(torch.zeros(1, *sides, 96, device=self.device))
+        elif self._feature is None:
+            assert self._reference is not None
+            adapted = codec.start(self._pack([self._reference]))
         else:
-            assert self._feature is not None
             adapted = codec.follow(self._feature)
         return codec.extract(adapted, prediction, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from ui2c.evaluate.compare import Comparison, mean_points, names
 from ui2c.evaluate.plot import Axis, Line, plot
@@ -160,4 +161,38 @@ def recovery(points: Sequence[Point], codecs: Sequence[str]) -> list[list[str]]:
                     str(delay),
                 ]
             )
+    return rows
+
+
+DRIFT_PAIRS = (9, 8)
+"""A clip is long enough to look for drift with its tenth pair and eight more after that."""
+
+
+def drift(points: Sequence[Point], codecs: Sequence[str]) -> list[list[str]]:
+    """How quality holds without refresh: PSNR of the tenth and of the last pair of frames.
+
+    The bits after the first second show what a steady scene costs. Clips with cuts are left out.
+    """
+    rows = []
+    for point in at_equal_rate(points, codecs):
+        psnr, bits = (point.raw["frames"].get(key) or [] for key in ("psnr", "bits"))
+        frames, size = len(psnr) // 2 * 2, point.raw["sequence"]
+        if size["cuts"] or frames // 2 <= sum(DRIFT_PAIRS) or len(bits) != len(psnr):
+            continue
+        first = 2 * DRIFT_PAIRS[0]
+        early, late = sum(psnr[first : first + 2]) / 2, sum(psnr[frames - 2 : frames]) / 2
+        tail = bits[math.ceil(Fraction(size["fps"])) :]
+        rate = sum(tail) / (len(tail) * size["width"] * size["height"]) if tail else None
+        rows.append(
+            [
+                point.sequence,
+                point.label,
+                f"{point.point:g}",
+                f"{point.rates['bpp']:.4f}",
+                "" if rate is None else f"{rate:.4f}",
+                f"{early:.2f}",
+                f"{late:.2f}",
+                f"{late - early:+.2f}",
+            ]
+        )
     return rows

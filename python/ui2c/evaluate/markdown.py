@@ -41,6 +41,9 @@ def markdown(report: Report) -> str:
     cuts = tables.cuts(report)
     if cuts:
         parts += ["## Cuts", table(cuts)]
+    drift = tables.drift(report)
+    if drift:
+        parts += ["## Over time", table(drift)]
     for found in report.published:
         parts += [
             f"## Published: {found.title}",

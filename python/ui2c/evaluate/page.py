@@ -155,8 +155,8 @@ def _frames(report: Report, styles: dict[str, int]) -> str:
         "<p>Each codec at its point nearest to the middle of the rates that all reach. Codecs that "
         "code several frames as one have their bits divided evenly. Upright lines are cuts.</p>"
     )
-    cuts = tables.cuts(report)
-    return remark + _grid(rows) + (_table(cuts) if cuts else "")
+    found = (tables.cuts(report), tables.drift(report))
+    return remark + _grid(rows) + "".join(_table(table) for table in found if table)
 
 
 def _published(found: Published, comparisons: Sequence[Comparison], labels: dict[str, str]) -> str:

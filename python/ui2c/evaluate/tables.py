@@ -111,6 +111,18 @@ def cuts(report: Report) -> Rows | None:
     return Rows(head, rows, left=2) if rows else None
 
 
+def drift(report: Report) -> Rows | None:
+    """How quality holds over the clips without a cut; None where they are too short."""
+    rows = [
+        row
+        for sequence in report.sequences
+        for row in figures.drift(report.of(sequence), report.codecs)
+    ]
+    head = ["sequence", "codec", "point", "bpp", "bpp after the first second"]
+    head += ["dB, tenth pair", "dB, last pair", "change"]
+    return Rows(head, rows, left=2) if rows else None
+
+
 def point_rows(points: Sequence[Point]) -> Rows:
     """Every point with all its numbers."""
     head = ["sequence", "codec", "point", "bpp", "kbit/s", "PSNR Y", "U", "V", "6:1:1", "RGB"]

@@ -46,6 +46,11 @@ class Codec(nn.Module):
         self.heads_out = nn.ModuleList(
             Pointwise(config.head, FRAME_CHANNELS, gain=0.1) for _ in range(frames)
         )
+        self.linear_in = self.linear_out = None
+        if config.linear:
+            samples = 4 * frames * FRAME_CHANNELS
+            self.linear_in = Pointwise(samples, config.latent, gain=0.1)
+            self.linear_out = Pointwise(config.latent, samples, gain=0.0)
         self.gate = Pointwise(d, frames, gain=0.1) if config.motion else None
         if self.gate is not None:
             nn.init.constant_(self.gate.bias, 0.4)
@@ -56,6 +61,9 @@ class Codec(nn.Module):
         share = d // frames
         self.encoder_gains = Bank(gains[:, None].repeat(1, share * frames))
         self.decoder_gains = Bank(1 / gains[:, None].repeat(1, share * frames))
+        if config.linear:
+            self.linear_in_gains = Bank(gains[:, None].repeat(1, config.latent))
+            self.linear_out_gains = Bank(1 / gains[:, None].repeat(1, config.latent))
         self.feature_gains = Bank(torch.ones(len(KNOTS), share * frames))
         self.head_gains = nn.ModuleList(
             Bank(torch.ones(len(KNOTS), config.head)) for _ in range(frames)
@@ -87,7 +95,11 @@ class Codec(nn.Module):
         """Latent y `[n, h/2, w/2, latent]` of the packed frames less their prediction."""
         h = self.encoder(torch.cat((self.encoder_in(residual), context), dim=-1))
         h = h * self.gains(self.encoder_gains, rows)
-        return self.encoder_down(unshuffle(h, 2))  # type: ignore[no-any-return]
+        y = self.encoder_down(unshuffle(h, 2))
+        if self.linear_in is not None:
+            linear = self.linear_in(unshuffle(residual, 2))
+            y = y + linear * self.gains(self.linear_in_gains, rows)
+        return y  # type: ignore[no-any-return]
 
     def synthesise(self, y: Tensor, context: Tensor, rows: Tensor) -> Tensor:
         """The unit's feature from its decoded latent."""
@@ -97,10 +109,21 @@ class Codec(nn.Module):
         h = self.decoder(torch.cat((h, context), dim=-1))
         return h + context if self.gate is None else h  # type: ignore[no-any-return]
 
+    def detail(self, y: Tensor, rows: Tensor) -> Tensor | None:
+        """What the decoded latent adds to the head outputs by itself, `[n, h, w, frames · 96]`."""
+        if self.linear_out is None:
+            return None
+        return shuffle(self.linear_out(y * self.gains(self.linear_out_gains, rows)), 2)
+
     def render(
-        self, feature: Tensor, prediction: Tensor | None, rows: Tensor, blank: Tensor
+        self,
+        feature: Tensor,
+        detail: Tensor | None,
+        prediction: Tensor | None,
+        rows: Tensor,
+        blank: Tensor,
     ) -> Tensor:
-        """Packed frames `[n, h, w, frames · 96]`: prediction plus gated head outputs.
+        """Packed frames `[n, h, w, frames · 96]`: prediction plus gated head outputs and detail.
 
         `blank`, bool `[n]`, marks samples that start from nothing: their gate is one.
         """
@@ -112,6 +135,8 @@ class Codec(nn.Module):
         for i, (head, out) in enumerate(zip(self.heads, self.heads_out, strict=True)):
             h = head(feature) * self.head_gains[i](rows[:, i])[:, None, None, :]
             h = out(h)
+            if detail is not None:
+                h = h + detail[..., i * FRAME_CHANNELS : (i + 1) * FRAME_CHANNELS]
             outputs.append(h if gates is None else h * gates[..., i : i + 1])
         frames = torch.cat(outputs, dim=-1)
         return frames if prediction is None else frames + prediction

@@ -22,13 +22,16 @@ class Row(NamedTuple):
 
 # Positions per luma pixel at which a layer's module works; layers not named work at 1/8.
 _SCALES = {
-    "encoder_down": 16, "decoder_up": 16, "prior.hyper_encode_1": 16, "prior.hyper_down_1": 32,
+    "encoder_down": 16, "decoder_up": 16, "linear_in": 16, "linear_out": 16,
+    "prior.hyper_encode_1": 16, "prior.hyper_down_1": 32,
     "prior.hyper_encode_2": 32, "prior.hyper_down_2": 64, "prior.hyper_up_1": 64,
     "prior.hyper_decode_1": 32, "prior.hyper_up_2": 32, "prior.hyper_decode_2": 16,
     "prior.temporal_down": 16, "prior.temporal": 16, "prior.fusion": 16, "prior.fusion_out": 16,
     "prior.spatial": 16, "prior.spatial_out": 16,
 }  # fmt: skip
-_ENCODER_ONLY = ("encoder", "encoder_in", "encoder_down", "prior.hyper_encode", "prior.hyper_down")
+_ENCODER_ONLY = (
+    "encoder", "encoder_in", "encoder_down", "linear_in", "prior.hyper_encode", "prior.hyper_down",
+)  # fmt: skip
 
 
 def table(config: CodecConfig) -> list[Row]:
@@ -56,6 +59,6 @@ def table(config: CodecConfig) -> list[Row]:
     rows = []
     for module, (params, macs) in totals.items():
         in_encoder = config.motion or not module.startswith(("head", "gate"))
-        in_decoder = not (module in _ENCODER_ONLY or module.startswith(_ENCODER_ONLY[3:]))
+        in_decoder = not (module in _ENCODER_ONLY or module.startswith(_ENCODER_ONLY[4:]))
         rows.append(Row(module, params, macs, in_encoder, in_decoder))
     return rows

@@ -63,21 +63,21 @@ class Prior(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         y, z, p = config.latent, config.hyper, config.prior
-        self.latent = y
-        self.hyper_encode_1 = DepthConvBlock(y, y)
-        self.hyper_down_1 = Pointwise(4 * y, z)
+        width = config.entropy or y
+        self.hyper_encode_1 = DepthConvBlock(y, width)
+        self.hyper_down_1 = Pointwise(4 * width, z)
         self.hyper_encode_2 = DepthConvBlock(z, z)
         self.hyper_down_2 = Pointwise(4 * z, z)
         self.hyper_up_1 = Pointwise(z, 4 * z)
         self.hyper_decode_1 = DepthConvBlock(z, z)
-        self.hyper_up_2 = Pointwise(z, 4 * y)
-        self.hyper_decode_2 = DepthConvBlock(y, y)
+        self.hyper_up_2 = Pointwise(z, 4 * width)
+        self.hyper_decode_2 = DepthConvBlock(width, width)
         self.temporal_down = Pointwise(4 * config.trunk, p)
         self.temporal = DepthConvBlock(p, p)
-        self.fusion = blocks(y + p, 2 * y, config.fusion_depth)
-        self.fusion_out = Pointwise(2 * y, 3 * y, gain=0.3)
-        self.spatial = blocks(4 * y, 2 * y, config.spatial_depth)
-        self.spatial_out = Pointwise(2 * y, y, gain=0.3)
+        self.fusion = blocks(width + p, 2 * width, config.fusion_depth)
+        self.fusion_out = Pointwise(2 * width, 3 * y, gain=0.3)
+        self.spatial = blocks(4 * y, 2 * width, config.spatial_depth)
+        self.spatial_out = Pointwise(2 * width, y, gain=0.3)
         # Scale indices of z for units that follow another (0) and for those that start blank (1).
         start = torch.full((len(KNOTS), z), math.log(1 / SMALLEST_SCALE) / SCALE_RATIO / 10)
         self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))

@@ -4,6 +4,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+BLANK_SHARES = {"hybrid": 0.5, "blank": 1.0, "frame": 0.0}
+"""Share of the clips that begin from nothing, by what clips begin from."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -14,6 +17,10 @@ class Stage:
     batch: int
     rate_weight: float = 1.0
     """Weight of the rate in the loss; small in a warm-up."""
+    size: int = 128
+    """Height and width of the clips; there must be shards of that size."""
+    recompute: bool = False
+    """Compute units again on the way back instead of keeping what they need: less memory."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,15 @@ class TrainConfig:
     clip_norm: float = 1.0
     lambda_balance: float = 0.4
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
+    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0)
+    """Weights of the squared errors of Y, U and V, in eighths. PSNR 6:1:1 is a mean of decibels, to
+    which a plane adds in proportion to its *relative* error; chroma's error is three to five times
+    less than luma's, so 6:1:1 on squared errors gives it too little (and colours fade)."""
     rgb_weight: float = 0.0
     """Share of the distortion that is measured on BT.709 RGB instead of Y:U:V = 6:1:1."""
+    references: str = "hybrid"
+    """What clips begin from: "hybrid" (blank, true or noisy frame), "blank", or "frame" (true or
+    noisy, never blank)."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""
@@ -68,9 +82,16 @@ def load_config(path: Path) -> TrainConfig:
     stages = tuple(Stage(**stage) for stage in values.pop("stage", []))
     if not stages:
         raise ValueError(f"{path}: at least one [[stage]] is needed")
+    if values.get("references", "hybrid") not in BLANK_SHARES:
+        known = ", ".join(BLANK_SHARES)
+        raise ValueError(f"{path}: references is {values['references']!r}, not one of {known}")
     for key in ("shards", "output", "validation"):
         if key in values:
             values[key] = Path(values[key])
+    if "plane_weights" in values:
+        values["plane_weights"] = tuple(values["plane_weights"])
+        if len(values["plane_weights"]) != 3:
+            raise ValueError(f"{path}: plane_weights must be three numbers, for Y, U and V")
     try:
         return TrainConfig(stages=stages, **values)
     except TypeError as error:

@@ -5,11 +5,13 @@ straight-through gradient, what is priced carries uniform noise instead.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from ui2c import _core
 from ui2c.network.blocks import shuffle, unshuffle
@@ -160,10 +162,68 @@ def rgb_error(difference: Tensor) -> Tensor:
     return mean
 
 
-def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) -> Result:
+class UnitResult(NamedTuple):
+    """One unit of every sample: decoder state, packed frames, and bits, each `[n]`."""
+
+    feature: Tensor
+    decoded: Tensor
+    latent_bits: Tensor
+    hyper_bits: Tensor
+    rounded_bits: Tensor
+    """Of both latents as they are sent, detached."""
+
+
+def run_unit(
+    codec: Codec,
+    adapted: Tensor,
+    source: Tensor,
+    prediction: Tensor | None,
+    base_rows: Tensor,
+    rows: Tensor,
+    blank: Tensor,
+    mask: Tensor,
+) -> UnitResult:
+    """Codes the packed frames `source` of one unit, given their prediction."""
+    residual = source if prediction is None else source - prediction
+    tap, context = codec.extract(adapted, prediction, rows)
+    y = codec.analyse(residual, context, rows)
+    z = codec.prior.hyper_encode(y)
+    z_scale = scale_of(codec.prior.hyper_index(base_rows, blank))
+    z_rounded = round_through(z)
+    z_bits = gaussian_bits(z + torch.rand_like(z) - 0.5, z_scale)
+    parameters = codec.prior.first_stage(z_rounded, tap)
+    step, index, mean = codec.prior.split(parameters)
+    scaled = y / step
+    known = (round_through(scaled - mean) + mean) * mask
+    mean = mask * mean + (1 - mask) * codec.prior.second_stage(known, parameters)
+    centred = scaled - mean
+    rounded = round_through(centred)
+    scale = scale_of(index)
+    y_bits = gaussian_bits(centred + torch.rand_like(centred) - 0.5, scale)
+
+    y = (rounded + mean) * step
+    feature = codec.synthesise(y, context, rows)
+    decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
+    with torch.no_grad():
+        real = gaussian_bits(rounded, scale).sum((1, 2, 3))
+        real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))
+    return UnitResult(feature, decoded, y_bits.sum((1, 2, 3)), z_bits.sum((1, 2, 3)), real)
+
+
+def run_clip(
+    codec: Codec,
+    batch: Batch,
+    start: Start,
+    rgb_weight: float = 0.0,
+    recompute: bool = False,
+    weights_yuv: tuple[float, float, float] = (6.0, 1.0, 1.0),
+) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
-    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V as 6:1:1.
+    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
+    eighths. With
+    `recompute` only the states between units are kept and the way back computes each unit again:
+    a third more work, a fraction of the memory, the same gradients.
     """
     config = codec.config
     n, _, height, width, _ = batch.frames.shape
@@ -172,7 +232,7 @@ def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) 
     units = (batch.frames.shape[1] - 1) // config.frames_per_unit
     offsets = torch.tensor(config.offsets, device=device)
     weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
-    plane_weights = torch.tensor([6.0, 1.0, 1.0], device=device) / 8
+    plane_weights = torch.tensor(weights_yuv, device=device) / 8
     mask = checkerboard(height // 2, width // 2, config.latent, device)
 
     adapted = codec.start(start.reference)
@@ -190,40 +250,22 @@ def run_clip(codec: Codec, batch: Batch, start: Start, rgb_weight: float = 0.0) 
         if config.motion:
             prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
             prediction = prediction * (~blank)[:, None, None, None]
-        residual = source if prediction is None else source - prediction
-
-        tap, context = codec.extract(adapted, prediction, rows)
-        y = codec.analyse(residual, context, rows)
-        z = codec.prior.hyper_encode(y)
-        z_scale = scale_of(codec.prior.hyper_index(start.rows, blank))
-        z_rounded = round_through(z)
-        z_bits = gaussian_bits(z + torch.rand_like(z) - 0.5, z_scale)
-        parameters = codec.prior.first_stage(z_rounded, tap)
-        step, index, mean = codec.prior.split(parameters)
-        scaled = y / step
-        known = (round_through(scaled - mean) + mean) * mask
-        mean = mask * mean + (1 - mask) * codec.prior.second_stage(known, parameters)
-        centred = scaled - mean
-        rounded = round_through(centred)
-        scale = scale_of(index)
-        y_bits = gaussian_bits(centred + torch.rand_like(y) - 0.5, scale)
-
-        feature = codec.synthesise((rounded + mean) * step, context, rows)
-        decoded = codec.render(feature, prediction, rows, blank)
-        error = plane_errors(source - decoded)
+        inputs = codec, adapted, source, prediction, start.rows, rows, blank, mask
+        result = (
+            checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
+        )
+        error = plane_errors(source - result.decoded)
         distortion = (error * plane_weights).sum(-1)
         if rgb_weight:
-            distortion = torch.lerp(distortion, rgb_error(source - decoded), rgb_weight)
-        latent_bpp = latent_bpp + y_bits.sum((1, 2, 3)) / pixels
-        hyper_bpp = hyper_bpp + z_bits.sum((1, 2, 3)) / pixels
+            difference = source - result.decoded
+            distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
+        latent_bpp = latent_bpp + result.latent_bits / pixels
+        hyper_bpp = hyper_bpp + result.hyper_bits / pixels
         weighted = weighted + (weights[rows] * distortion).mean(-1)
-        with torch.no_grad():
-            real = gaussian_bits(rounded, scale).sum((1, 2, 3))
-            real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))
-            unit_bits.append(real / pixels)
-            errors.append(error.detach())
-        adapted = codec.follow(feature)
-        reference = decoded[..., -96:]
+        unit_bits.append(result.rounded_bits / pixels)
+        errors.append(error.detach())
+        adapted = codec.follow(result.feature)
+        reference = result.decoded[..., -96:]
         blank = torch.zeros_like(blank)
     return Result(
         latent_bpp / units,

@@ -11,15 +11,12 @@ from torch import Tensor
 from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
+from ui2c.train.config import BLANK_SHARES
 from ui2c.train.graph import Batch, Start
+from ui2c.train.shards import LAGRANGIANS as LEVEL_LAGRANGIANS
+from ui2c.train.shards import SIZE
 
 Planes = tuple[NDArray[np.uint8], ...]
-
-SIDE = 128
-"""Height and width of the clips in a shard."""
-
-LEVEL_LAGRANGIANS = (25.0, 250.0)
-"""Price of a bit (squared 8-bit codes) at which the two stored motion fields were searched."""
 
 
 class Loader:
@@ -28,10 +25,13 @@ class Loader:
     The folder is read again whenever `refresh` is called, so shards may be added during a run.
     """
 
-    def __init__(self, folder: Path, config: CodecConfig, seed: int) -> None:
+    def __init__(
+        self, folder: Path, config: CodecConfig, seed: int, references: str = "hybrid"
+    ) -> None:
         self.folder = folder
         self.config = config
         self.seed = seed
+        self.blank_share = BLANK_SHARES[references]
         self.random = np.random.default_rng(seed)
         self.shards: dict[str, tuple[NDArray[Any], ...]] = {}
         self.refresh()
@@ -48,15 +48,17 @@ class Loader:
             if name not in self.shards and all(part.exists() for part in parts):
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
-    def batch(self, count: int, units: int, step: int = 0, rank: int = 0) -> tuple[Batch, Start]:
-        """`count` clips of `units` units, with how each begins.
+    def batch(
+        self, count: int, units: int, step: int = 0, rank: int = 0, *, size: int = SIZE
+    ) -> tuple[Batch, Start]:
+        """`count` clips of `units` units and `size` × `size`, with how each begins.
 
         What is drawn depends on the seed, the training step and the process alone (and on the
         shards present), so that a resumed run sees what an unbroken one would have seen.
         """
         self.random = np.random.default_rng([self.seed, step, rank])
         rows = self.random.integers(0, 64, count)
-        clips = [self.clip(units, int(row)) for row in rows]
+        clips = [self.clip(units, int(row), size) for row in rows]
         y, u, v = (
             torch.from_numpy(np.stack([clip[0][i] for clip in clips])).flatten(0, 1)
             for i in range(3)
@@ -68,35 +70,50 @@ class Loader:
         return batch, self.start(frames, torch.from_numpy(rows))
 
     def start(self, frames: Tensor, rows: Tensor) -> Start:
-        """Hybrid reference: blank for half of the clips, else the true frame or a noisy one.
+        """Hybrid reference: blank for a share of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
         """
         count = len(rows)
         kind = torch.from_numpy(self.random.random(count))
-        blank = kind < 0.5
-        noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * (kind >= 0.75)
+        blank = kind < self.blank_share
+        noisy = kind >= (1 + self.blank_share) / 2
+        noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * noisy
         grain = self.random.standard_normal(frames[:, 0].shape, dtype=np.float32)
         reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]
         reference = reference * (~blank)[:, None, None, None]
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
         return Start(rows, cycle * ~blank, blank, reference)
 
-    def clip(self, units: int, row: int) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
-        """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window."""
-        name = list(self.shards)[self.random.integers(len(self.shards))]
-        frames, steps, vectors = self.shards[name]
-        chosen = self.random.integers(len(frames))
+    def clip(
+        self, units: int, row: int, size: int = SIZE
+    ) -> tuple[Planes, NDArray[np.uint8], NDArray[np.int16]]:
+        """Planes `[frames, h, w]`, steps and vectors of one randomly mirrored window.
+
+        Raises ValueError if no shard has clips of that size and length.
+        """
         per_unit = self.config.frames_per_unit
+        needed = 1 + units * per_unit
+        names = [
+            name
+            for name, (frames, _, _) in self.shards.items()
+            if frames.shape[1] >= needed and frames.shape[2] == size * size * 3 // 2
+        ]
+        if not names:
+            raise ValueError(
+                f"no shard in {self.folder} has clips of {needed} frames, {size} × {size}"
+            )
+        frames, steps, vectors = self.shards[names[self.random.integers(len(names))]]
+        chosen = self.random.integers(len(frames))
         last = (frames.shape[1] - 1 - units * per_unit) // 2
         first_pair = int(self.random.integers(last + 1))
         level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
         raw = np.asarray(frames[chosen, 2 * first_pair : 2 * first_pair + 1 + units * per_unit])
-        luma, chroma = SIDE * SIDE, SIDE * SIDE // 4
+        luma, chroma = size * size, size * size // 4
         planes: Planes = (
-            raw[:, :luma].reshape(-1, SIDE, SIDE),
-            raw[:, luma : luma + chroma].reshape(-1, SIDE // 2, SIDE // 2),
-            raw[:, luma + chroma :].reshape(-1, SIDE // 2, SIDE // 2),
+            raw[:, :luma].reshape(-1, size, size),
+            raw[:, luma : luma + chroma].reshape(-1, size // 2, size // 2),
+            raw[:, luma + chroma :].reshape(-1, size // 2, size // 2),
         )
         mirror = self.random.integers(0, 2, 3).astype(bool)
         if per_unit == 1:
@@ -107,7 +124,7 @@ class Loader:
         field = np.asarray(vectors[chosen, level, window]).copy()
         for unit, step in enumerate(field_steps):
             if step:
-                cells = -(-SIDE // int(step))
+                cells = -(-size // int(step))
                 field[unit, :, :cells, :cells] = mirrored_field(
                     field[unit, :, :cells, :cells], mirror
                 )
@@ -118,9 +135,9 @@ def search(
     luma: NDArray[np.uint8], lagrangian: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Steps and vectors of each frame from the one before, for the single-frame variant."""
-    units = len(luma) - 1
+    units, rows, columns = len(luma) - 1, luma.shape[1] // 16, luma.shape[2] // 16
     steps = np.zeros(units, np.uint8)
-    vectors = np.zeros((units, 1, SIDE // 16, SIDE // 16, 2), np.int16)
+    vectors = np.zeros((units, 1, rows, columns, 2), np.int16)
     for unit in range(units):
         step, field = _core.search_motion(
             luma[unit], luma[unit + 1 : unit + 2], lagrangian=lagrangian

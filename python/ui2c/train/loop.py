@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for, distortion_weight
 from ui2c.network.weights import load_model, save_model
-from ui2c.train.config import TrainConfig, load_config
+from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
@@ -27,9 +27,11 @@ from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
+from ui2c.train.widen import fit_linear, new_channels, widened
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
+FIT_BATCHES, FIT_CLIPS = 40, 16
 
 
 def keep_freed_memory() -> None:
@@ -41,6 +43,22 @@ def keep_freed_memory() -> None:
             libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
 
 
+def first_weights(config: TrainConfig) -> Codec:
+    """Random weights, or those of `init`, widened where the model has more latent channels."""
+    if not config.init:
+        return Codec(config_for(config.model))
+    old = load_model(config.init, "cpu").trainable()
+    wanted = config_for(config.model)
+    if old.config.latent == wanted.latent:
+        return old
+    codec = widened(old, wanted)
+    loader = Loader(config.shards, wanted, config.seed)
+    clips = (loader.batch(FIT_CLIPS, 1, step)[0].frames for step in range(FIT_BATCHES))
+    sources = (frames[:, 1:].permute(0, 2, 3, 1, 4).flatten(3) for frames in clips)
+    fit_linear(codec, sources, new_channels(old.config, wanted))
+    return codec
+
+
 class Trainer:
     """One process of a run."""
 
@@ -50,11 +68,7 @@ class Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(config.seed)
-        self.codec = (
-            load_model(config.init, "cpu").trainable()
-            if config.init
-            else Codec(config_for(config.model))
-        ).to(self.device)
+        self.codec = first_weights(config).to(self.device)
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
@@ -67,14 +81,17 @@ class Trainer:
         self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
-        self.loader = Loader(config.shards, self.codec.config, config.seed)
+        self.loader = Loader(config.shards, self.codec.config, config.seed, config.references)
         if self.rank == 0:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
 
-    def loss(self, batch: Batch, start: Start, rate_weight: float) -> tuple[Tensor, Result]:
+    def loss(self, batch: Batch, start: Start, stage: Stage) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
-        result = run_clip(self.codec, batch, start, self.config.rgb_weight)
+        config = self.config
+        result = run_clip(
+            self.codec, batch, start, config.rgb_weight, stage.recompute, config.plane_weights
+        )
         rate = result.latent_bpp + result.hyper_bpp
         middle = distortion_weight(32)
         weights = torch.tensor(
@@ -84,7 +101,7 @@ class Trainer:
             ],
             device=self.device,
         )
-        return ((rate_weight * rate + result.weighted_error) * weights).mean(), result
+        return ((stage.rate_weight * rate + result.weighted_error) * weights).mean(), result
 
     def share_gradients(self) -> None:
         """Averages the gradients over all processes, as one flat message."""
@@ -100,7 +117,9 @@ class Trainer:
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
         stage = self.config.stage_at(self.step)
-        batch, start = self.loader.batch(stage.batch, stage.units, self.step, self.rank)
+        batch, start = self.loader.batch(
+            stage.batch, stage.units, self.step, self.rank, size=stage.size
+        )
         # The noise that stands for rounding; like the batch, a matter of the step alone.
         place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
         torch.manual_seed(int(place.generate_state(1)[0]))
@@ -108,7 +127,7 @@ class Trainer:
         start = Start(
             *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
         )
-        loss, result = self.loss(batch, start, stage.rate_weight)
+        loss, result = self.loss(batch, start, stage)
         for p in self.codec.parameters():
             p.grad = None
         loss.backward()
@@ -213,7 +232,7 @@ class Trainer:
             "skipped": self.skipped,
             "rate": round(self.config.rate_factor(self.step), 4),
             "mpx_per_s": round(
-                self.world * stage.batch * frames * 128 * 128 * len(window) / seconds / 1e6, 3
+                self.world * stage.batch * frames * stage.size**2 * len(window) / seconds / 1e6, 3
             ),
         }
         self.records.row("log", self.step, row)

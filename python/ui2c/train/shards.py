@@ -1,16 +1,20 @@
 """Shards: files of training clips, with the motion fields that an encoder would find in them.
 
-`shard_NNNNN.frames.npy`   uint8 `[clips, 17, 128 · 128 · 3 / 2]`, planar YUV 4:2:0, BT.709 limited
-`shard_NNNNN.steps.npy`    uint8 `[clips, 2, 8]`: grid step (0, 16, 32, 64) by rate level and pair
-`shard_NNNNN.vectors.npy`  int16 `[clips, 2, 8, 2, 8, 8, 2]`: by rate level, pair, frame of the
-                           pair, row, column: (dx, dy) in quarter samples; unused cells are zero
+`shard_NNNNN.frames.npy`   uint8 `[clips, 1 + 2 · pairs, side² · 3 / 2]`, planar YUV 4:2:0,
+                           BT.709 limited
+`shard_NNNNN.steps.npy`    uint8 `[clips, 2, pairs]`: grid step (0, 16, 32, 64) by rate level, pair
+`shard_NNNNN.vectors.npy`  int16 `[clips, 2, pairs, 2, side / 16, side / 16, 2]`: by rate level,
+                           pair, frame of the pair, row, column: (dx, dy) in quarter samples;
+                           unused cells are zero
 `shard_NNNNN.json`         what the clips are
 
-Frame 0 is a reserve; pair k is frames 2k + 1 and 2k + 2 and its reference is frame 2k.
+Frame 0 is a reserve; pair k is frames 2k + 1 and 2k + 2 and its reference is frame 2k. Shards of
+different lengths and sizes may lie in one folder; training draws from those that fit a stage.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +27,16 @@ from ui2c.train import synthesis
 from ui2c.train.clips import ClipLibrary, draw_clip
 from ui2c.train.files import save_array, whole_file
 from ui2c.train.photographs import PhotographLibrary
+from ui2c.train.septuplets import PAIRS as SEPTUPLET_PAIRS
+from ui2c.train.septuplets import draw_septuplet, find_septuplets
 
 VERSION = 3
 """Of the generator: the same seed and version make the same clips."""
 SIZE = 128
+"""Height and width of the clips unless asked otherwise."""
 PAIRS = 8
-FRAMES = 1 + 2 * PAIRS
+"""Pairs of a clip unless asked otherwise."""
 CLIPS = 64
-CELLS = SIZE // 16
 LAGRANGIANS = (25.0, 250.0)
 """Price of a bit in squared 8-bit codes, for the two rate levels of the motion search."""
 
@@ -40,17 +46,19 @@ def _file(folder: Path, number: int, kind: str) -> Path:
 
 
 def luma_of(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`[…, 128 · 128 · 3 / 2]` → `[…, 128, 128]`."""
-    return frames[..., : SIZE * SIZE].reshape(*frames.shape[:-1], SIZE, SIZE)
+    """`[…, side² · 3 / 2]` → `[…, side, side]`."""
+    side = math.isqrt(frames.shape[-1] * 2 // 3)
+    return frames[..., : side * side].reshape(*frames.shape[:-1], side, side)
 
 
 def motion_of(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """(steps, vectors) of the clips `[clips, 17, 128 · 128 · 3 / 2]`, shaped as in a shard."""
+    """(steps, vectors) of the clips `[clips, frames, side² · 3 / 2]`, shaped as in a shard."""
     from ui2c import _core
 
     luma = luma_of(frames)
-    steps = np.zeros((len(frames), len(LAGRANGIANS), PAIRS), np.uint8)
-    vectors = np.zeros((*steps.shape, 2, CELLS, CELLS, 2), np.int16)
+    cells = luma.shape[-1] // 16
+    steps = np.zeros((len(frames), len(LAGRANGIANS), frames.shape[1] // 2), np.uint8)
+    vectors = np.zeros((*steps.shape, 2, cells, cells, 2), np.int16)
     for clip, level, pair in np.ndindex(*steps.shape):
         reference, *coded = luma[clip, 2 * pair : 2 * pair + 3]
         step, found = _core.search_motion(reference, np.stack(coded), lagrangian=LAGRANGIANS[level])
@@ -83,27 +91,49 @@ class ShardMaker:
     """Makes the clips of any shard; what a shard holds depends on the seed and its number only."""
 
     def __init__(
-        self, photographs: Path, clips: Path, *, cache: Path, seed: int, synthetic_share: float
+        self,
+        photographs: Path | None,
+        clips: Path | None,
+        *,
+        cache: Path,
+        seed: int,
+        synthetic_share: float,
+        pairs: int = PAIRS,
+        size: int = SIZE,
+        septuplets: Path | None = None,
     ) -> None:
         self._seed = seed
-        self._synthetic_share = synthetic_share
-        self._photographs = PhotographLibrary(photographs) if synthetic_share > 0 else None
-        self._videos = ClipLibrary(clips, cache).videos if synthetic_share < 1 else []
+        self._size = size
+        self._frames = 1 + 2 * pairs
+        self._synthetic_share = 0.0 if septuplets else synthetic_share
+        self._photographs = (
+            PhotographLibrary(photographs) if photographs and self._synthetic_share > 0 else None
+        )
+        self._septuplets = find_septuplets(septuplets) if septuplets else []
+        real = clips is not None and not septuplets and synthetic_share < 1
+        self._videos = ClipLibrary(clips, cache).videos if clips and real else []
 
     def make(self, number: int, count: int = CLIPS) -> tuple[NDArray[np.uint8], list[str]]:
-        """(`[count, 17, 128 · 128 · 3 / 2]`, name of each clip's source)."""
+        """(`[count, frames, side² · 3 / 2]`, name of each clip's source)."""
         order = np.random.default_rng([self._seed, number, 0])
         synthetic = order.permutation(count) < round(self._synthetic_share * count)
-        frames = np.empty((count, FRAMES, SIZE * SIZE * 3 // 2), np.uint8)
+        frames = np.empty((count, self._frames, self._size**2 * 3 // 2), np.uint8)
         sources = []
         photographs = self._photographs.window(self._seed, number) if self._photographs else []
         for i in range(count):
             rng = np.random.default_rng([self._seed, number, 1, i])
             if synthetic[i]:
-                frames[i] = synthesis.synthesise(rng, photographs, frames=FRAMES, size=SIZE)
+                frames[i] = synthesis.synthesise(
+                    rng, photographs, frames=self._frames, size=self._size
+                )
                 sources.append("synthetic")
             else:
-                name, luma, chroma = draw_clip(rng, self._videos, frames=FRAMES, size=SIZE)
+                if self._septuplets:
+                    name, luma, chroma = draw_septuplet(rng, self._septuplets, size=self._size)
+                else:
+                    name, luma, chroma = draw_clip(
+                        rng, self._videos, frames=self._frames, size=self._size
+                    )
                 if rng.random() < 0.3:
                     synthesis.grade(rng, luma, chroma)
                 if rng.random() < 0.3:
@@ -116,8 +146,8 @@ class ShardMaker:
 def build_shards(
     output: Path,
     *,
-    photographs: Path,
-    clips: Path,
+    photographs: Path | None,
+    clips: Path | None,
     count: int,
     seed: int,
     synthetic_share: float = 0.5,
@@ -125,16 +155,30 @@ def build_shards(
     clips_per_shard: int = CLIPS,
     motion: bool = True,
     cache: Path | None = None,
+    pairs: int = PAIRS,
+    size: int = SIZE,
+    septuplets: Path | None = None,
 ) -> None:
     """Writes the shards `first` … `first + count − 1` that are not there yet, and reports on them.
 
-    `photographs` and `clips` are folders; either may be missing when its share is zero. `cache` (by
-    default beside `output`) keeps the decoded videos. With `motion` the fields are searched too.
+    `photographs` and `clips` are folders; either may be missing when its share is zero, and
+    `septuplets`, a folder of folders of seven pictures, takes the place of both (and makes clips of
+    three pairs). `cache` (by default beside `output`) keeps the decoded videos. With `motion` the
+    fields are searched too.
     Each file is written whole or not at all; the tag file comes last.
     """
     output.mkdir(parents=True, exist_ok=True)
     cache = cache or output.parent / "scaled_clips"
-    maker = ShardMaker(photographs, clips, cache=cache, seed=seed, synthetic_share=synthetic_share)
+    maker = ShardMaker(
+        photographs,
+        clips,
+        cache=cache,
+        seed=seed,
+        synthetic_share=synthetic_share,
+        pairs=SEPTUPLET_PAIRS if septuplets else pairs,
+        size=size,
+        septuplets=septuplets,
+    )
     for number in range(first, first + count):
         tag = _file(output, number, "json")
         if tag.exists():
@@ -168,6 +212,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="folder of the shards")
     parser.add_argument("--photographs", type=Path, help="folder of images")
     parser.add_argument("--clips", type=Path, help="folder of videos")
+    parser.add_argument(
+        "--septuplets",
+        type=Path,
+        help="folder of folders of im1.png … im7.png, as in Vimeo-90k, instead of both",
+    )
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs of frames in a clip")
+    parser.add_argument("--size", type=int, default=SIZE, help="height and width of a clip")
     parser.add_argument("--count", type=int, default=1, help="number of shards")
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
     parser.add_argument("--clips-per-shard", type=int, default=CLIPS)
@@ -183,9 +234,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.add_motion:
         print(f"{add_motion(options.output)} shards")
         return
-    if options.synthetic_share > 0 and options.photographs is None:
+    if options.pairs < 1:
+        parser.error("--pairs must be at least 1")
+    if options.size < 64 or options.size % 64:
+        parser.error("--size must be a multiple of 64")
+    others = options.septuplets is None
+    if others and options.synthetic_share > 0 and options.photographs is None:
         parser.error("--photographs is needed for synthetic clips")
-    if options.synthetic_share < 1 and options.clips is None:
+    if others and options.synthetic_share < 1 and options.clips is None:
         parser.error("--clips is needed for real clips")
     build_shards(
         options.output,
@@ -198,6 +254,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         clips_per_shard=options.clips_per_shard,
         motion=not options.no_motion,
         cache=options.cache,
+        pairs=options.pairs,
+        size=options.size,
+        septuplets=options.septuplets,
     )
 
 

@@ -29,6 +29,8 @@ pub struct Parser {
     closed: bool,
     /// Looking for a random-access point.
     seeking: bool,
+    /// Damage followed the end unit: nothing after it counts.
+    ended: bool,
     /// None until the first bytes have been read.
     sequence: Option<Sequence>,
     /// Bytes of the units that turned out wrong, and where the last of them began.
@@ -45,6 +47,7 @@ impl Parser {
             offset: 0,
             closed: false,
             seeking: false,
+            ended: false,
             sequence: None,
             wasted: 0,
             wasted_at: None,
@@ -61,7 +64,11 @@ impl Parser {
         }
         self.buffer.drain(..self.start);
         self.start = 0;
-        self.buffer.extend_from_slice(data);
+        if self.ended {
+            self.offset += data.len() as u64;
+        } else {
+            self.buffer.extend_from_slice(data);
+        }
         Ok(())
     }
 
@@ -86,6 +93,7 @@ impl Parser {
         self.offset = offset;
         self.closed = false;
         self.seeking = false;
+        self.ended = false;
         self.wasted = 0;
         self.wasted_at = None;
         Ok(())
@@ -121,6 +129,7 @@ impl Parser {
     pub fn resync(&mut self) -> bool {
         if self.sequence.as_ref().is_some_and(Sequence::is_over) {
             self.skip(self.pending().len());
+            self.ended = true;
             return false;
         }
         if !self.seeking {

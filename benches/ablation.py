@@ -1,0 +1,163 @@
+"""The ablation of the paper at a small, equal budget, with our motion field as its last step.
+
+    python benches/ablation.py train OUTPUT --shards SHARDS [--size nano] [--steps 3000]
+    python benches/ablation.py measure OUTPUT --videos VIDEOS
+
+Every variant is trained on the same clips for the same steps and frames; the divided one is two
+models of that budget each. Measured are the units' real streams, 8 bytes of container a unit added
+for every variant, on clips of the validation videos, and BD-rates by PSNR 6:1:1.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from ui2c.evaluate.bdrate import Curve, bd_rate
+from ui2c.network.config import config_for
+from ui2c.network.weights import load_model
+from ui2c.pair import PairCoder, Planes
+from ui2c.train.anchors import clip_psnr
+from ui2c.train.clips import validation_clips
+from ui2c.train.config import Stage, TrainConfig
+from ui2c.train.loop import Trainer, keep_freed_memory
+
+CONTAINER = 8
+REFRESH = 64
+QPS = (8, 20, 32, 44, 56)
+FRAMES = 96
+CLIP_FRAMES = 16
+"""Of a training clip."""
+
+PAPER = {
+    "divided, refresh 64": 33.8,
+    "unified, single frames": 29.0,
+    "+ two frames": 5.3,
+    "+ hybrid reference": 0.0,
+}
+"""BD-rates the paper gives, in %, against its whole method."""
+
+MODELS = {
+    # name: (suffix of the size, what clips begin from)
+    "intra": ("-single-implicit", "blank"),
+    "inter": ("-single-implicit", "frame"),
+    "single": ("-single-implicit", "blank"),
+    "pairs": ("-implicit", "blank"),
+    "hybrid": ("-implicit", "hybrid"),
+    "motion": ("", "hybrid"),
+}
+VARIANTS = {
+    "divided, refresh 64": ("intra", "inter"),
+    "unified, single frames": ("single",),
+    "+ two frames": ("pairs",),
+    "+ hybrid reference": ("hybrid",),
+    "+ motion field (ours)": ("motion",),
+}
+BASE = "+ hybrid reference"
+
+
+def recipe(name: str, size: str, steps: int, shards: Path, output: Path) -> TrainConfig:
+    """The run of one model: short clips first; the intra model sees but single frames."""
+    suffix, references = MODELS[name]
+    per_unit = config_for(size + suffix).frames_per_unit
+    frames = 1 if name == "intra" else CLIP_FRAMES
+    long, short = (max(1, f // per_unit) for f in (frames, min(frames, 4)))
+    # Frames of a step stay the same over all stages and models.
+    batches = [4 * CLIP_FRAMES // (units * per_unit) for units in (short, long)]
+    return TrainConfig(
+        model=size + suffix,
+        shards=shards,
+        output=output / name,
+        stages=(Stage(steps // 2, short, batches[0]), Stage(steps - steps // 2, long, batches[1])),
+        references=references,
+        lambda_balance=0.25,
+    )
+
+
+def train(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    for name in MODELS:
+        config = recipe(name, options.size, options.steps, options.shards, options.output)
+        config.output.mkdir(parents=True, exist_ok=True)
+        Trainer(config, "cpu").run()
+
+
+def code(models: list[str], clip: Planes, qp: int) -> tuple[float, list[Planes]]:
+    """Bits per pixel and decoded frames; with two models the first codes the refreshes."""
+    loaded = [load_model(model) for model in models]
+    height, width = clip[0].shape[1:]
+    coders = [PairCoder(model, width=width, height=height) for model in loaded]
+    per_unit = loaded[-1].config.frames_per_unit
+    frames = [tuple(planes) for planes in zip(*clip, strict=True)]
+    size, shown, cycle = 0, [], 0
+    for start in range(0, len(frames), per_unit):
+        divided = len(coders) == 2
+        intra = start % REFRESH == 0 if divided else start == 0
+        coder = coders[0] if intra else coders[-1]
+        cycle = 0 if intra else cycle + 1
+        place = cycle % len(coder.model.config.offsets)
+        unit = coder.encode(frames[start : start + per_unit], qp=qp, cycle=place, intra=intra)
+        size += len(unit.stream) + CONTAINER
+        shown += coder.decoded[: len(frames) - start]
+        if intra and divided:
+            coders[1].refer_to(coder.decoded[-1])
+    return 8 * size / clip[0].size, shown
+
+
+def curves(output: Path, clips: list[Planes]) -> Iterator[tuple[str, list[Curve]]]:
+    for variant, names in VARIANTS.items():
+        files = [next((output / name).glob("*.safetensors")) for name in names]
+        points: list[list[tuple[float, float]]] = [[] for _ in clips]
+        for qp in QPS:
+            for clip, each in zip(clips, points, strict=True):
+                rate, shown = code([str(f) for f in files], clip, qp)
+                each.append((rate, clip_psnr(clip, shown)))
+        yield variant, [Curve.of(each) for each in points]
+
+
+def measure(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    videos = validation_clips(
+        options.videos, size=192, frames=FRAMES, per_video=1, cache=options.output
+    )
+    found = dict(curves(options.output, [clip for video in videos.values() for clip in video]))
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {time.ctime()}"
+    )
+    print("\n| variant | BD-rate against the paper's method, % | paper |\n|---|--:|--:|")
+    result = {}
+    for variant, each in found.items():
+        rates = [
+            bd_rate(anchor, test).percent.get("pchip", np.nan)
+            for anchor, test in zip(found[BASE], each, strict=True)
+        ]
+        result[variant] = [round(float(rate), 2) for rate in rates]
+        paper = f"{PAPER[variant]:+.1f}" if variant in PAPER else ""
+        print(f"| {variant} | {np.nanmean(rates):+.1f} | {paper} |")
+    (options.output / "ablation.json").write_text(json.dumps(result, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("train")
+    command.add_argument("output", type=Path)
+    command.add_argument("--shards", type=Path, required=True)
+    command.add_argument("--size", default="nano")
+    command.add_argument("--steps", type=int, default=3000)
+    command.set_defaults(run=train)
+    command = commands.add_parser("measure")
+    command.add_argument("output", type=Path)
+    command.add_argument("--videos", type=Path, required=True)
+    command.set_defaults(run=measure)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -59,24 +59,28 @@ def usage_errors() -> Iterator[None]:
 
 
 class Interrupt:
-    """Ctrl-C as a question to ask between frames, so that output can be ended properly.
+    """Ctrl-C, or a request to terminate, as a question to ask between frames, so that output can
+    be ended properly.
 
-    The second Ctrl-C is the usual KeyboardInterrupt.
+    The second Ctrl-C is the usual KeyboardInterrupt, the second request the end.
     """
 
     def __init__(self) -> None:
         self.requested = False
 
     def __enter__(self) -> Interrupt:
-        self._previous = signal.signal(signal.SIGINT, self._handle)
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._previous = {number: signal.signal(number, self._handle) for number in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def limit_threads(threads: int | None) -> None:
@@ -87,6 +91,8 @@ def limit_threads(threads: int | None) -> None:
 
 def check_paths(source: str, *outputs: str | None) -> None:
     """Refuses an output that is the input, or that is named twice."""
+    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("standard input is a terminal: give a file, or send one through a pipe")
     seen = {} if source == "-" else {os.path.realpath(source): "the input"}
     for output in outputs:
         if output is None:

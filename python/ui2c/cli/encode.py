@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from ui2c.files import OutputFile, StagedFile
 from ui2c.frames import YUV420
 from ui2c.ratecontrol import Target, typical_qp
 from ui2c.video import Description, Source, open_sink, open_source, rebased
+from ui2c.video.ahead import ahead
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -113,7 +115,10 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
                 return INTERRUPTED
         shown = progress(arguments, frames=total, step="pass 2" if arguments.passes == 2 else None)
         stack.callback(shown.close)
-        for frame in _selected(source, arguments):
+        frames = _selected(source, arguments)
+        if not os.path.isfile(arguments.input):
+            frames = ahead(frames, lambda: interrupt.requested)
+        for frame in frames:
             if interrupt.requested:
                 break
             output.write(encoder.push(frame))

@@ -211,6 +211,35 @@ def test_control_c_leaves_a_valid_file(
     assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) >= 2
 
 
+def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
+    """Frames and units leave when they are there, and Ctrl-C is heard while nothing comes."""
+    whole = stream.read_bytes()
+    half = whole[: coded_units(whole)[2].offset]
+    decoder = child("decode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
+    assert decoder.stdin is not None and decoder.stdout is not None
+    decoder.stdin.write(half)
+    decoder.stdin.flush()
+    header = decoder.stdout.readline()
+    frames = decoder.stdout.read(4 * (len(b"FRAME\n") + 16 * 16 * 3 // 2))
+    assert header.startswith(b"YUV4MPEG2 W16") and len(frames) == 4 * 390
+    encoder = child("encode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
+    assert encoder.stdin is not None and encoder.stdout is not None
+    encoder.stdin.write(header + frames)
+    encoder.stdin.flush()
+    parser = ui2c._core.Parser()
+    while (unit := parser.next_unit()) is None or unit.kind != "inter":
+        if unit is None:
+            parser.feed(encoder.stdout.read1(4096))  # type: ignore[attr-defined]
+    for process, said in ((decoder, b"interrupted after 4"), (encoder, b"interrupted after 4")):
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.wait() == 130
+        assert said in process.stderr.read()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
 def test_progress_on_a_terminal(tmp_path: Path, nano_file: Path, city: Path) -> None:
     main_end, child_end = pty.openpty()
     out = tmp_path / "city.ui2c"

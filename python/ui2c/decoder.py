@@ -404,7 +404,9 @@ def _pieces(source: Source) -> Iterator[bytes]:
         for start in range(0, len(view), CHUNK):
             yield bytes(view[start : start + CHUNK])
     elif hasattr(source, "read"):
-        while piece := source.read(CHUNK):
+        # What is there at once, where the file can tell: a live stream is not to wait for a chunk.
+        read = getattr(source, "read1", source.read)
+        while piece := read(CHUNK):
             yield piece
     else:
         yield from source

@@ -79,6 +79,9 @@ class OutputFile:
     def write(self, data: bytes) -> None:
         with naming(self.name):
             self._file.write(data)
+            if self.direct:
+                # Whoever reads a pipe wants each piece when it is there.
+                self._file.flush()
 
     def commit(self) -> None:
         """Ends the file and gives it its name."""

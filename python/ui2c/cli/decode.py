@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ui2c import _core
 from ui2c.cli.common import (
@@ -30,7 +31,9 @@ from ui2c.cli.common import (
     usage_errors,
 )
 from ui2c.decoder import Decoder
+from ui2c.errors import Error
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
+from ui2c.video.ahead import ahead
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -109,16 +112,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class CountedFile:
-    """Pieces of a file; tells how much of it has been read."""
+    """Pieces of a file as they come; tells how much of it has been read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        size = os.fstat(file.fileno()).st_size
-        self._size = size if size else None
+        state = os.fstat(file.fileno())
+        self.regular = stat.S_ISREG(state.st_mode)
+        self._size = state.st_size if self.regular else 0
         self._read = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        while piece := self.file.read(CHUNK):
+        # Not through the buffer: a thread that waits in it would keep Python from ending.
+        while piece := os.read(self.file.fileno(), CHUNK):
             self._read += len(piece)
             yield piece
 
@@ -128,15 +133,33 @@ class CountedFile:
         return self._read / self._size if self._size and self._read else None
 
 
-def _decode(
-    arguments: argparse.Namespace, decoder: Decoder, source: CountedFile, stack: ExitStack
-) -> int:
-    frames = decoder.decode_iter(source)
+def _frames(
+    arguments: argparse.Namespace,
+    decoder: Decoder,
+    source: CountedFile,
+    stack: ExitStack,
+    interrupt: Interrupt,
+) -> Iterator[Any]:
+    """The wanted frames, until the end or an interruption."""
     if arguments.start is not None:
         reader = stack.enter_context(decoder.open(source.file))
         with usage_errors():
             frames = rebased(reader.play(reader.index_at(arguments.start)))
+    elif source.regular:
+        frames = decoder.decode_iter(source)
+    else:
+        frames = decoder.decode_iter(ahead(source, lambda: interrupt.requested))
+    try:
+        yield from itertools.islice(frames, arguments.frames)
+    except Error:
+        # An interruption cuts the stream off, which is no fault of the stream.
+        if not interrupt.requested:
+            raise
 
+
+def _decode(
+    arguments: argparse.Namespace, decoder: Decoder, source: CountedFile, stack: ExitStack
+) -> int:
     def begin(header: _core.SequenceHeader) -> Sink:
         with usage_errors():
             sink = open_sink(arguments.output, describe(header), overwrite=arguments.yes)
@@ -148,7 +171,7 @@ def _decode(
     report = progress(arguments, frames=arguments.frames)
     stack.callback(report.close)
     with Interrupt() as interrupt:
-        for frame in itertools.islice(frames, arguments.frames):
+        for frame in _frames(arguments, decoder, source, stack, interrupt):
             if sink is None and decoder.header is not None:
                 sink = begin(decoder.header)
             if sink is not None:

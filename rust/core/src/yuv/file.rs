@@ -65,6 +65,14 @@ impl Output {
         Ok(())
     }
 
+    /// Whoever reads a pipe gets what has been written.
+    pub(super) fn end_of_piece(&mut self) -> Result<()> {
+        if let (Some(sink), None) = (&mut self.sink, &self.replacement) {
+            sink.flush()?;
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> Result<()> {
         if let Some(mut sink) = self.sink.take() {
             sink.flush()?;

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -218,6 +220,13 @@ def test_the_command(
     assert len(table.read_text().splitlines()) == 24
     assert sorted(os.listdir(file.parent)) == ["clip.y4m", "out.csv", "out.ui2c"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    child = subprocess.run(
+        [sys.executable, "-m", "ui2c", "encode", "-", "-", "--jobs", "1", "-q", *options[:4]],
+        input=file.read_bytes(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert child.stdout == out.read_bytes()
     for wrong in (["--recon", "a.y4m"], ["--size", "5k"]):
         assert main(["encode", str(file), "x.ui2c", "--jobs", "1", *wrong]) == 2
     assert main(["encode", str(file), "x.ui2c", "--segment", "5"]) == 2

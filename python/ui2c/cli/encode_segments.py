@@ -18,6 +18,7 @@ from ui2c.frames import YUV420
 from ui2c.segments import Clip, encode_segments
 from ui2c.statistics import Statistics
 from ui2c.video import Source, rebased
+from ui2c.video.ahead import ahead
 
 
 def encode_in_segments(
@@ -48,19 +49,22 @@ def encode_in_segments(
         interrupt = stack.enter_context(Interrupt())
         shown = stack.enter_context(closing(progress(arguments, frames=total)))
 
+        def stop() -> bool:
+            return interrupt.requested
+
         def write(data: bytes) -> None:
             output.write(data)
             shown.update(statistics.frames, rate=statistics.kbits_per_second)
 
         try:
             encode_segments(
-                _clip(arguments) if is_file else _frames(arguments, source),
+                _clip(arguments) if is_file else ahead(_frames(arguments, source), stop),
                 executor=executor,
                 jobs=jobs,
                 segment=arguments.segment or 0,
                 work=work,
                 statistics=statistics,
-                stop=lambda: interrupt.requested,
+                stop=stop,
                 write=write,
                 **options,
             )

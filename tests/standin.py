@@ -129,6 +129,17 @@ def die_at_13(job: Any) -> Any:
     return do(job)
 
 
+def segment_that_dies_once(segment: Any) -> Any:
+    """Work for an executor, whose process is killed at its first segment."""
+    from ui2c.segments import code
+
+    mark = Path(segment.clip.path).with_name("died")
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return code(segment)
+
+
 def main(name: str, arguments: list[str]) -> None:
     if name == "ffmpeg":
         ffmpeg(arguments)

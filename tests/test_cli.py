@@ -2,12 +2,15 @@
 
 import csv
 import io
+import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import ui2c
 from conftest import coded_units, make_clip
 from ui2c.cli import main
+from ui2c.network.weights import save_model
 from ui2c.video import Description, open_sink, open_source
 
 FRAMES = 5
@@ -178,7 +182,10 @@ def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[
     assert "/dev/full: No space left on device" in one_error(capsys)
 
 
-def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path, saved: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_leaves_a_valid_file(
+    number: signal.Signals, tmp_path: Path, nano_file: Path, saved: Any
+) -> None:
     out = tmp_path / "out.ui2c"
     read, write = os.pipe()
     encoder = child("encode", "-", out, "--model", nano_file, stdin=read)
@@ -196,12 +203,41 @@ def test_control_c_leaves_a_valid_file(tmp_path: Path, nano_file: Path, saved: A
             pipe.write(frame * 2)
             assert encoder.poll() is None, encoder.communicate()[1]
             time.sleep(0.05)
-        encoder.send_signal(signal.SIGINT)
-        pipe.write(frame * 2)
+        encoder.send_signal(number)
+        # No more comes, and the pipe stays open: the command must not wait for it.
         _, error = encoder.communicate()
     assert encoder.returncode == 130
     assert b"interrupted after" in error
     assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) >= 2
+
+
+def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
+    """Frames and units leave when they are there, and Ctrl-C is heard while nothing comes."""
+    whole = stream.read_bytes()
+    half = whole[: coded_units(whole)[2].offset]
+    decoder = child("decode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
+    assert decoder.stdin is not None and decoder.stdout is not None
+    decoder.stdin.write(half)
+    decoder.stdin.flush()
+    header = decoder.stdout.readline()
+    frames = decoder.stdout.read(4 * (len(b"FRAME\n") + 16 * 16 * 3 // 2))
+    assert header.startswith(b"YUV4MPEG2 W16") and len(frames) == 4 * 390
+    encoder = child("encode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
+    assert encoder.stdin is not None and encoder.stdout is not None
+    encoder.stdin.write(header + frames)
+    encoder.stdin.flush()
+    parser = ui2c._core.Parser()
+    while (unit := parser.next_unit()) is None or unit.kind != "inter":
+        if unit is None:
+            parser.feed(encoder.stdout.read1(4096))  # type: ignore[attr-defined]
+    for process, said in ((decoder, b"interrupted after 4"), (encoder, b"interrupted after 4")):
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.wait() == 130
+        assert said in process.stderr.read()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def test_progress_on_a_terminal(tmp_path: Path, nano_file: Path, city: Path) -> None:
@@ -409,3 +445,93 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_commands_are_handed_on(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
     assert "usage" in capsys.readouterr().out
+
+
+def test_decoding_from_a_time(
+    stream: Path, tmp_path: Path, nano_file: Path, saved: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = ui2c.Decoder(model=saved).decode(stream.read_bytes())
+    out = tmp_path / "part.y4m"
+    options = ("--model", nano_file, "-q", "-y")
+    assert run("decode", stream, out, "--from", "0.2", "--frames", 2, *options) == 0
+    assert list(open_source(out)) == expected[5:7]
+    assert run("decode", stream, out, "--from", "0:00:00.12", *options) == 0
+    assert list(open_source(out)) == expected[3:]
+    assert run("decode", stream, tmp_path / "none.y4m", "--from", "7", *options) == 2
+    assert "0.32 s are all" in one_error(capsys)
+    assert run("decode", "-", out, "--from", "7", *options) == 2
+    assert "--from needs a file" in one_error(capsys)
+
+
+def test_low_latency(
+    clip: Path,
+    tmp_path: Path,
+    nano_file: Path,
+    single: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out.ui2c"
+    assert run("encode", clip, out, "--low-latency", "--model", "nosuch") == 2
+    assert "needs weights nosuch-single" in one_error(capsys)
+    assert run("encode", clip, out, "--low-latency", "--model", nano_file) == 2
+    assert "frames_per_unit = 1" in one_error(capsys)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    save_model(single.codec, folder / "nano-single.safetensors")
+    monkeypatch.setattr("ui2c.network.weights.model_folder", lambda: folder)
+    for model in ("nano", "nano-single", folder / "nano-single.safetensors"):
+        assert run("encode", clip, out, "--low-latency", "--model", model, "-q", "-y") == 0
+        assert run("info", out) == 0
+        assert "delay          none" in capsys.readouterr().out
+
+
+def test_progress_for_programs(
+    clip: Path,
+    tmp_path: Path,
+    nano_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ui2c.progress.INTERVAL", 0.0)
+    out = tmp_path / "out.ui2c"
+    options = ("--model", nano_file, "--progress", "json")
+    assert run("encode", clip, out, "--psnr", *options) == 0
+    *steps, end = map(json.loads, capsys.readouterr().err.splitlines())
+    assert [step["event"] for step in steps] == ["progress"] * FRAMES
+    assert steps[-1]["of"] == FRAMES and 0 <= steps[-1]["fraction"] <= 1
+    assert end["event"] == "end" and end["frames"] == FRAMES
+    assert end["bytes"] == out.stat().st_size and end["psnr"] > 0 and not end["interrupted"]
+    assert run("decode", out, tmp_path / "again.y4m", *options) == 0
+    *steps, end = map(json.loads, capsys.readouterr().err.splitlines())
+    assert len(steps) == FRAMES and end["frames"] == FRAMES
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le"])
+def test_pipes_with_ffmpeg(tmp_path: Path, nano_file: Path, pixels: str) -> None:
+    """ffmpeg -> encode -> decode -> ffmpeg, as on a command line."""
+    quiet = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
+    picture = "testsrc2=size=64x48:rate=30000/1001:duration=0.2"
+    y4m = ["-f", "yuv4mpegpipe", "-strict", "-1", "-"]
+    out = tmp_path / "out.mkv"
+    source = subprocess.Popen(
+        [*quiet, "-f", "lavfi", "-i", picture, "-pix_fmt", pixels, *y4m], stdout=subprocess.PIPE
+    )
+    encoder = child("encode", "-", "-", "-q", "--model", nano_file, stdin=source.stdout)
+    decoder = child("decode", "-", "-", "-q", "--model", nano_file, stdin=encoder.stdout)
+    sink = subprocess.Popen(
+        [*quiet, "-f", "yuv4mpegpipe", "-i", "-", "-c:v", "ffv1", str(out)], stdin=decoder.stdout
+    )
+    for process in (source, encoder, decoder):
+        assert process.stdout is not None
+        process.stdout.close()
+    assert [process.wait() for process in (source, encoder, decoder, sink)] == [0] * 4
+    for process in (encoder, decoder):
+        assert process.stderr is not None
+        process.stderr.close()
+    pytest.importorskip("av")
+    video = open_source(out).description
+    assert (video.width, video.height, video.frames) == (64, 48, 6)
+    assert video.fps == Fraction(30000, 1001)
+    assert video.bit_depth == (10 if "10" in pixels else 8)

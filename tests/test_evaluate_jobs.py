@@ -18,7 +18,8 @@ from ui2c.evaluate.config import Config, load_config
 from ui2c.evaluate.job import do
 from ui2c.evaluate.png import read_png
 from ui2c.evaluate.process import run
-from ui2c.evaluate.runner import Outcome, Processes, cluster, evaluate
+from ui2c.evaluate.runner import Outcome, evaluate
+from ui2c.executors import Processes, cluster
 from ui2c.video import Description, open_sink
 
 STANDIN = Path(__file__).with_name("standin.py")

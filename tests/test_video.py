@@ -1,5 +1,6 @@
 """Video files: what goes in comes out, and what cannot be read is named."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import make_clip, make_rgb
 from ui2c import YUV420, CorruptError
-from ui2c.color import rgb_to_yuv420
+from ui2c.color import halve_chroma, rgb_to_yuv420
 from ui2c.metrics import frame_psnr
 from ui2c.video import Description, check_sink, open_sink, open_source
 from ui2c.video.container import Converter
@@ -112,18 +113,97 @@ def test_rgb_files_are_converted_as_arrays_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bit_depth"), [("yuv422p", 8), ("yuv444p10le", 10), ("gray", 8), ("nv12", 8)]
+    ("name", "bit_depth", "note"),
+    [
+        ("yuv422p", 8, "from 4:2:2 to 4:2:0, each chroma sample the mean"),
+        ("yuv440p", 8, "from 4:4:0"),
+        ("yuv444p10le", 10, "from 4:4:4"),
+        ("gray", 8, "grey, coded as 4:2:0 without colour"),
+        ("gray10le", 10, "grey"),
+        ("nv12", 8, "from nv12 to yuv420p by FFmpeg"),
+    ],
 )
-def test_other_formats_are_converted_with_a_note(name: str, bit_depth: int) -> None:
-    frame = av.VideoFrame(32, 16, name)
+def test_other_formats_are_converted_with_a_note(name: str, bit_depth: int, note: str) -> None:
+    frame = av.VideoFrame(33, 15, name)
     for plane in frame.planes:
-        samples = np.frombuffer(plane, np.uint8)
-        samples[:] = 0
+        np.frombuffer(plane, np.uint8)[:] = 1
     convert = Converter(frame)
     picture = convert(frame, 3)
-    assert (picture.width, picture.height, picture.bit_depth) == (32, 16, bit_depth)
+    assert (picture.width, picture.height, picture.bit_depth) == (33, 15, bit_depth)
     assert picture.pts == 3
-    assert convert.notes == [f"converted from {name} to yuv420p{'10le' if bit_depth > 8 else ''}"]
+    (said,) = convert.notes
+    assert note in said
+    chroma = {"gray": 128, "gray10le": 512, "yuv444p10le": 257}.get(name, 1)
+    assert np.all(picture.u == chroma) and np.all(picture.v == chroma)
+
+
+@pytest.mark.parametrize("chroma", ["420", "422", "444", "mono"])
+@pytest.mark.parametrize("depth", [8, 10])
+def test_y4m_and_containers_convert_alike(tmp_path: Path, chroma: str, depth: int) -> None:
+    """The native reader, and NumPy's way for what FFmpeg has read."""
+    width, height = 7, 5
+    random = np.random.default_rng(depth)
+    dtype = np.uint8 if depth == 8 else np.dtype("<u2")
+    rows, columns = {"420": (2, 2), "422": (1, 2), "444": (1, 1), "mono": (1, 1)}[chroma]
+    size = -(-height // rows), -(-width // columns)
+    y = random.integers(0, 1 << depth, (height, width)).astype(dtype)
+    u, v = (random.integers(0, 1 << depth, size).astype(dtype) for _ in range(2))
+    planes = [y] if chroma == "mono" else [y, u, v]
+    suffix = "" if depth == 8 else "10" if chroma == "mono" else "p10"
+    path = tmp_path / "clip.y4m"
+    header = f"YUV4MPEG2 W{width} H{height} F25:1 C{chroma}{suffix}\nFRAME\n"
+    path.write_bytes(header.encode() + b"".join(plane.tobytes() for plane in planes))
+    source = open_source(path)
+    assert source.description.frames == 1 and len(source.notes) == (chroma != "420")
+    (frame,) = source
+    assert np.array_equal(frame.y, y)
+    if chroma == "mono":
+        expected = [np.full((3, 4), 1 << (depth - 1))] * 2
+    else:
+        expected = [halve_chroma(plane, 2 // rows, 2 // columns) for plane in (u, v)]
+    assert np.array_equal(frame.u, expected[0]) and np.array_equal(frame.v, expected[1])
+
+
+def test_chroma_means() -> None:
+    plane = np.array([[10, 11, 20], [12, 14, 21], [30, 31, 40]], np.uint8)
+    assert halve_chroma(plane, 2, 2).tolist() == [[12, 21], [31, 40]]
+    assert halve_chroma(plane, 2, 1).tolist() == [[11, 13, 21], [30, 31, 40]]
+    assert halve_chroma(plane, 1, 2).tolist() == [[11, 20], [13, 21], [31, 40]]
+    peak = np.full((2, 2), 65535, np.uint16)
+    assert halve_chroma(peak, 2, 2).tolist() == [[65535]]
+
+
+class Turned:
+    """A frame of PyAV's that says it is to be turned; PyAV cannot make such."""
+
+    def __init__(self, frame: Any, rotation: int) -> None:
+        self._frame, self.rotation = frame, rotation
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
+
+
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_quarter_turns(rotation: int) -> None:
+    rgb = np.zeros((8, 12, 3), np.uint8)
+    frame = Turned(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p"), rotation)
+    np.frombuffer(frame.planes[0], np.uint8)[0] = 200
+    convert = Converter(frame)
+    picture = convert(frame, None)
+    assert convert.turned == (rotation != 180)
+    assert (picture.width, picture.height) == ((12, 8) if rotation == 180 else (8, 12))
+    # Counterclockwise by 90 degrees the upper left corner comes to the lower left.
+    assert picture.y[{90: (-1, 0), -90: (0, -1), 180: (-1, -1)}[rotation]] == 200
+    assert any("turned by" in note for note in convert.notes)
+
+
+def test_y4m_carries_colour(tmp_path: Path) -> None:
+    description = Description(6, 4, 10, full_range=True, color=(9, 16, 9), sample_aspect=(4, 3))
+    path = tmp_path / "clip.y4m"
+    sink = open_sink(path, description)
+    sink.write(make_clip(6, 4, 1, bit_depth=10, full_range=True)[0])
+    sink.close()
+    assert open_source(path).description == replace(description, frames=1)
 
 
 def test_planar_420_is_taken_as_it_is() -> None:
@@ -138,6 +218,7 @@ def test_planar_420_is_taken_as_it_is() -> None:
         (b"nothing of the sort", "clip.mp4", "not a video that FFmpeg can read"),
         (b"", "clip.mkv", "not a video that FFmpeg can read"),
         (b"YUV4MPEG2 W0 H0\n", "clip.y4m", "width"),
+        (b"\x8bUI2C\r\n\x1a\x01\x00", "clip.mp4", "is a ui2c stream: ui2c decode"),
         (b"YUV4MPEG2 W4 H4 C420\nFRAME\n123", "clip.y4m", "frame"),
     ],
 )
@@ -247,3 +328,46 @@ def test_timing_of_packets() -> None:
     assert timing(packet(None), packet(None)) == (25, 2)
     assert timing(packet(7)) == (25, 1)
     assert timing() == (25, 0)
+
+
+@pytest.mark.parametrize("codec", ["y4m", "libx264", "mpeg4"])
+@pytest.mark.parametrize("fps", [None, 10])
+def test_skipping_is_reading_and_forgetting(
+    tmp_path: Path, codec: str, fps: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui2c.video.container.MIN_SEEK", 5)
+    clip = make_clip(32, 32, 40)
+    path = tmp_path / ("clip.y4m" if codec == "y4m" else "clip.mkv")
+    if codec == "y4m":
+        write(path, clip)
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=25, options={"g": "7", "bf": "2"})
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            for frame in clip:
+                picture = av.VideoFrame.from_ndarray(
+                    np.concatenate([plane.reshape(-1, 32) for plane in frame.planes]), "yuv420p"
+                )
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+    options: Any = {"fps": None if fps is None else Fraction(fps)}
+    everything = list(open_source(path, **options))
+    assert len(everything) == 40
+    for count in (0, 1, 4, 5, 6, 7, 20, 33, 39, 40, 50):
+        source = open_source(path, **options)
+        source.skip(count)
+        assert list(source) == everything[count:], count
+
+
+def test_skipping_where_times_are_irregular(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    times = [0, 40, 90, 91, 300, 340, 700]
+    clip = [
+        YUV420(*frame.planes, pts=time)
+        for frame, time in zip(make_clip(32, 32, 7), times, strict=True)
+    ]
+    write(path, clip, fps=None, timebase=Fraction(1, 1000))
+    for count in (0, 3, 6):
+        source = open_source(path)
+        source.skip(count)
+        assert [frame.pts for frame in source] == times[count:]

@@ -8,6 +8,8 @@
 Importing the package does not import PyTorch; making an Encoder, or decoding, does.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ui2c._core import Limits, SequenceHeader, __version__
 from ui2c.build import build_info
 from ui2c.decoder import Decoder
@@ -22,7 +24,11 @@ from ui2c.errors import (
 )
 from ui2c.frames import YUV420
 from ui2c.metrics import Psnr
+from ui2c.reader import Reader
 from ui2c.statistics import Statistics, UnitStatistics
+
+if TYPE_CHECKING:
+    from ui2c.segments import encode_segments
 
 __all__ = [
     "YUV420",
@@ -34,6 +40,7 @@ __all__ = [
     "Limits",
     "MismatchError",
     "Psnr",
+    "Reader",
     "SequenceHeader",
     "Statistics",
     "TruncatedError",
@@ -41,4 +48,14 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "build_info",
+    "encode_segments",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: it needs what starts processes, which most programs do not.
+    if name == "encode_segments":
+        from ui2c.segments import encode_segments
+
+        return encode_segments
+    raise AttributeError(f"module 'ui2c' has no attribute {name!r}")

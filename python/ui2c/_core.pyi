@@ -264,12 +264,19 @@ class VideoReader:
     frame_rate: tuple[int, int]
     sample_aspect: tuple[int, int]
     full_range: bool | None
+    color: tuple[int, int, int]
+    """CICP primaries, transfer and matrix, from a tag XCICP=p:t:m; (2, 2, 2) without one."""
+    chroma: str
+    """"4:2:0", or "4:2:2", "4:4:4" or "grey", of which `read` makes 4:2:0: every chroma sample is
+    the mean of those it covers, rounded half up; grey gets the middle of the codes."""
 
     @staticmethod
     def y4m(path: str) -> VideoReader: ...
     @staticmethod
     def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoReader: ...
     def read(self) -> Planes | None: ...
+    def skip(self, count: int) -> int:
+        """Passes over frames, seeking in regular files; how many, fewer only at the end."""
 
 @final
 class VideoWriter:
@@ -285,6 +292,7 @@ class VideoWriter:
         frame_rate: tuple[int, int] = (25, 1),
         sample_aspect: tuple[int, int] = (1, 1),
         full_range: bool = False,
+        color: tuple[int, int, int] = (2, 2, 2),
     ) -> VideoWriter: ...
     @staticmethod
     def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoWriter: ...

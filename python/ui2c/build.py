@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ui2c import _core
@@ -13,11 +12,13 @@ MODELS = Path(__file__).parent / "models"
 
 def build_info() -> dict[str, str]:
     """Versions of what this package rests on, the machine, and the shipped models."""
+    from importlib.metadata import PackageNotFoundError, version
+
     info = {
         "ui2c": _core.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()}, {_core.cpu_level()} instructions",
     }
     for package in ("torch", "numpy", "safetensors", "av"):
         try:

@@ -78,6 +78,20 @@ def rgb_to_yuv420(rgb: NDArray[np.uint8], *, matrix: int = 1, full_range: bool =
     return YUV420(y.astype(np.uint8), chroma[0], chroma[1], full_range=full_range)
 
 
+def halve_chroma(plane: Plane, rows: int, columns: int) -> Plane:
+    """A chroma plane with each block of `rows` x `columns` samples (1 or 2) as their mean.
+
+    Rounded half up; at odd edges the last row or column counts twice.
+    """
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, height % rows), (0, width % columns)), mode="edge")
+    blocks = padded.reshape(len(padded) // rows, rows, -1, columns)
+    count = rows * columns
+    means = (blocks.sum(axis=(1, 3), dtype=np.uint32) + count // 2) // count
+    halved: Plane = means.astype(plane.dtype)
+    return halved
+
+
 def yuv420_to_rgb(frame: YUV420, *, matrix: int = 1) -> NDArray[np.uint8]:
     """A 4:2:0 picture of any bit depth as RGB, uint8 `[height, width, 3]`."""
     weights = luma_weights(matrix)

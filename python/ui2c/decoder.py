@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ui2c.network.weights import Model
     from ui2c.pair import PairCoder, Planes
+    from ui2c.reader import Reader, SeekableSource
 
     Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Iterable[bytes]
 
@@ -43,8 +44,8 @@ class Decoder:
     """Decodes ui2c streams; keeps the network, so one object serves many streams.
 
     `decode` takes a whole stream, `decode_iter` gives frames as they come from a file or other
-    source, `push` and `flush` take bytes in pieces of any size. Memory does not grow with the clip
-    but by what is returned.
+    source, `open` gives any frame of a file at once, `push` and `flush` take bytes in pieces of
+    any size. Memory does not grow with the clip but by what is returned.
 
     - `output`: "yuv" gives YUV420 pictures as coded; "rgb" gives uint8 `[height, width, 3]`,
       converted by the stream's matrix (BT.709 where it names none).
@@ -84,7 +85,7 @@ class Decoder:
         self.on_error = on_error
         self._given = model
         self._loaded: Model | None = None
-        self._stream = _Stream(self)
+        self._stream = Stream(self)
 
     @property
     def header(self) -> _core.SequenceHeader | None:
@@ -135,6 +136,16 @@ class Decoder:
         stream.close()
         yield from stream.frames()
 
+    def open(self, source: SeekableSource) -> Reader:
+        """A stream as a sequence of frames, for random access.
+
+        `source` is the stream itself, the path of a file, or a seekable binary file, which stays
+        open when the reader is closed. Raises the errors of `ui2c.errors` for bad data.
+        """
+        from ui2c.reader import Reader
+
+        return Reader(self, source)
+
     def push(self, data: bytes) -> list[Any]:
         """Takes the next bytes of a stream, returns the frames that they complete.
 
@@ -173,7 +184,7 @@ class Decoder:
         self._restart()
 
     def _restart(self) -> None:
-        self._stream = _Stream(self)
+        self._stream = Stream(self)
 
     def _model(self, model_id: bytes) -> Model:
         """The weights that the stream was made with."""
@@ -195,11 +206,12 @@ class Decoder:
         return self._loaded
 
 
-class _Stream:
+class Stream:
     """The state of one stream between its first and its last byte."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, on_error: str | None = None) -> None:
         self.options = decoder
+        self.on_error = on_error or decoder.on_error
         self.parser = _core.Parser(decoder.limits)
         self.closed = self.ended = False
         self.header: _core.SequenceHeader | None = None
@@ -210,6 +222,8 @@ class _Stream:
         self.searching = False
         self.coder: PairCoder | None = None
         self.next_frame = 0
+        self.position = 0
+        """Number of the frame that `frames` gave last."""
         self.last_pts = 0
         self.units = 0
 
@@ -222,6 +236,13 @@ class _Stream:
         if not self.closed:
             self.closed = True
             self.parser.close()
+
+    def seek(self, offset: int, *, frame: int, last_pts: int) -> None:
+        """What is fed next comes from `offset`, a random-access point whose first frame has that
+        number; `last_pts` is the time of the frame before it. The header must be known."""
+        self.parser.seek(offset)
+        self.next_frame = frame
+        self.last_pts = last_pts
 
     def frames(self) -> Iterator[Any]:
         """The frames that the bytes fed so far complete."""
@@ -240,7 +261,9 @@ class _Stream:
             except Error as error:
                 self._damage(error)
                 continue
-            yield from frames
+            for number, frame in enumerate(frames, self.next_frame - len(frames)):
+                self.position = number
+                yield frame
         if self.closed and not self.ended:
             self._end_missing()
 
@@ -344,7 +367,7 @@ class _Stream:
         """Notes what is missing before the frame of that number."""
         if frame == self.next_frame:
             return
-        if frame < self.next_frame or self.options.on_error == "raise":
+        if frame < self.next_frame or self.on_error == "raise":
             raise CorruptError(f"frame {frame} where frame {self.next_frame} must follow")
         assert self.header is not None
         if self.first_damage is None:
@@ -356,7 +379,7 @@ class _Stream:
     def _damage(self, error: Error) -> None:
         """Begins the search for the next random-access unit, unless there is no going on."""
         self.first_damage = self.first_damage or error
-        if self.options.on_error == "raise" or isinstance(error, (MismatchError, UnsupportedError)):
+        if self.on_error == "raise" or isinstance(error, (MismatchError, UnsupportedError)):
             self.failure = error
             raise error
         self.searching = True
@@ -364,7 +387,7 @@ class _Stream:
     def _end_missing(self) -> None:
         if self.first_damage is None:
             self.first_damage = TruncatedError("the stream ends without an end unit")
-        if self.options.on_error == "raise" or self.header is None:
+        if self.on_error == "raise" or self.header is None:
             self.failure = self.first_damage
             raise self.first_damage
         self.ended = True
@@ -381,7 +404,9 @@ def _pieces(source: Source) -> Iterator[bytes]:
         for start in range(0, len(view), CHUNK):
             yield bytes(view[start : start + CHUNK])
     elif hasattr(source, "read"):
-        while piece := source.read(CHUNK):
+        # What is there at once, where the file can tell: a live stream is not to wait for a chunk.
+        read = getattr(source, "read1", source.read)
+        while piece := read(CHUNK):
             yield piece
     else:
         yield from source

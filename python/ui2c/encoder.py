@@ -15,7 +15,9 @@ from ui2c import _core
 from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
 from ui2c.metrics import Psnr, frame_psnr
+from ui2c.ratecontrol import HIGHEST, Plan, Target
 from ui2c.runtime import check_threads, coding_threads, resolve_device
+from ui2c.scenecut import SceneCut
 from ui2c.statistics import Statistics, UnitStatistics
 
 if TYPE_CHECKING:
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
     from ui2c.network.weights import Model
     from ui2c.pair import CodedUnit
 
-QP_RANGE = range(64)
+RETRY_STEP = 4
+"""By how much the qp rises for a unit that was too large."""
 CYCLE = 4
 """Units after which the quality offsets of the frames repeat."""
 MOTION_EFFORTS = ("fast", "default", "slow")
 HASH_INTERVAL = 16
-"""Every so many units, and at every intra unit, the stream lets a decoder check itself."""
+"""Every so many units from an intra unit on, and there, the stream lets a decoder check itself."""
 
 
 class Encoder:
@@ -40,12 +43,18 @@ class Encoder:
     the same bytes, and after each a new stream begins. Memory does not grow with the clip, but
     for some numbers per unit in `statistics`.
 
-    - `qp`: 0 (best) … 63 (smallest).
+    - `qp`: 0 (best) … 63 (smallest), 32 unless `bitrate` or `size` is given instead.
+    - `bitrate`: bits per second to hold, in one pass, through a buffer of `buffer` seconds;
+      the seconds of the whole clip, `duration`, help to end exactly.
+    - `size`: bytes to meet with the whole stream. It needs `first_pass`, the statistics of an
+      encoder with the same options and some `qp` after the same frames.
+    - `qp_range`: lowest and highest qp that `bitrate` and `size` may choose.
     - `model`: the name of a shipped model, the path of a weights file, or a loaded model.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `threads`: PyTorch's threads while coding; None leaves them as they are.
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
-      0: only the first.
+      0: only the first. See also `force_intra`.
+    - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
     - `motion`: how long to search for motion: "fast", "default" or "slow".
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
       decides. A clip without frames needs width and height.
@@ -64,11 +73,18 @@ class Encoder:
     def __init__(
         self,
         *,
-        qp: int = 32,
+        qp: int | None = None,
+        bitrate: float | None = None,
+        buffer: float = 2.0,
+        duration: float | None = None,
+        size: int | None = None,
+        first_pass: Statistics | None = None,
+        qp_range: tuple[int, int] = (0, 63),
         model: str | os.PathLike[str] | Model = "small",
         device: str = "auto",
         threads: int | None = None,
         keyint: int = 0,
+        scenecut: bool = False,
         motion: str = "default",
         width: int | None = None,
         height: int | None = None,
@@ -81,19 +97,18 @@ class Encoder:
         psnr: bool = False,
         reconstruction: Callable[[YUV420], None] | None = None,
     ) -> None:
-        if qp not in QP_RANGE:
-            raise ValueError(f"qp must be an integer from 0 (best) to 63 (smallest), not {qp!r}")
+        self.target = Target(qp, bitrate, buffer, duration, size, first_pass, qp_range)
         if keyint < 0:
             raise ValueError(f"keyint must be 0 (only the first unit) or more, not {keyint}")
         if motion not in MOTION_EFFORTS:
             raise ValueError(f"motion must be fast, default or slow, not {motion!r}")
-        for name, size in (("width", width), ("height", height)):
-            if size is not None and size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
+        for name, side in (("width", width), ("height", height)):
+            if side is not None and side < 1:
+                raise ValueError(f"{name} must be at least 1, not {side}")
         if bit_depth is not None and bit_depth not in BIT_DEPTHS:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
-        self.qp = int(qp)
         self.keyint = keyint
+        self.scenecut = scenecut
         self.motion = motion
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.fps = _fraction("fps", fps)
@@ -105,6 +120,7 @@ class Encoder:
         self.reconstruction = reconstruction
         self._model = _load(model, device)
         self._stream: _Stream | None = None
+        self._forced = False
         self._statistics = Statistics()
 
     @property
@@ -135,15 +151,23 @@ class Encoder:
         """Takes one frame; returns what the stream has gained by it, often nothing."""
         picture = check_frame(frame)
         stream, start = (self._stream, b"") if self._stream else self._begin(picture)
-        data = start + stream.push(picture)
+        data = start + stream.push(picture, forced=self._forced)
+        self._forced = False
         # Only now: a first frame that is refused must not leave a stream without a beginning.
         self._stream = stream
         return self._count(data)
 
+    def force_intra(self) -> None:
+        """Makes the frame pushed next begin a random-access unit.
+
+        If it would have been the second of a unit, the unit before gets one frame less.
+        """
+        self._forced = True
+
     def flush(self) -> bytes:
         """Ends the stream: codes what is left and returns the last bytes."""
         stream, start = (self._stream, b"") if self._stream else self._begin(None)
-        self._stream = None
+        self._stream, self._forced = None, False
         return self._count(start + stream.flush())
 
     def __enter__(self) -> Encoder:
@@ -206,6 +230,7 @@ class _Stream:
         self.options = encoder
         self.header = header
         self.statistics = statistics
+        self.rate = encoder.target.control()
         self.writer = _core.Writer(header)
         self.coder = PairCoder(
             encoder.model,
@@ -214,7 +239,9 @@ class _Stream:
             bit_depth=header.bit_depth,
             motion=encoder.motion,
         )
+        self.cut = SceneCut() if encoder.scenecut else None
         self.waiting: list[YUV420] = []
+        self.intra_wanted = True
         self.since_intra = 0
         self.frames_since_intra = 0
         self.last_pts = 0
@@ -229,11 +256,16 @@ class _Stream:
             ]
         )
 
-    def push(self, picture: Any) -> bytes:
-        self.waiting.append(self._admit(picture))
-        if len(self.waiting) < self.header.frames_per_unit:
-            return b""
-        return self._code()
+    def push(self, picture: Any, *, forced: bool) -> bytes:
+        frame = self._admit(picture)
+        data = b""
+        if (self.cut is not None and self.cut(frame.y, frame.bit_depth)) or forced:
+            data = self._code() if self.waiting else b""
+            self.intra_wanted = True
+        self.waiting.append(frame)
+        if len(self.waiting) == self.header.frames_per_unit:
+            data += self._code()
+        return data
 
     def flush(self) -> bytes:
         last = self._code() if self.waiting else b""
@@ -273,16 +305,18 @@ class _Stream:
     def _code(self) -> bytes:
         options, index = self.options, len(self.statistics.units)
         frames, self.waiting = self.waiting, []
-        intra = index == 0 or 0 < options.keyint <= self.frames_since_intra
+        intra = self.intra_wanted or 0 < options.keyint <= self.frames_since_intra
         if intra:
             self.since_intra = self.frames_since_intra = 0
-        with coding_threads(options.threads):
-            unit = self.coder.encode(
-                [frame.planes for frame in frames],
-                qp=options.qp,
-                cycle=self.since_intra % CYCLE,
-                intra=intra,
-            )
+            self.intra_wanted = False
+        ticks = self._ticks(frames)
+        plan = self._plan(index, intra, frames, ticks)
+        qp, before = self.rate.qp(plan), self.coder.state
+        unit = self._encode(frames, qp, intra)
+        while self.rate.too_large(plan, qp, 8 * len(unit.stream)):
+            qp = min(qp + RETRY_STEP, HIGHEST)
+            self.coder.state = before
+            unit = self._encode(frames, qp, intra)
         self.feature_hash = unit.feature_hash
         data = self.writer.unit(
             intra=intra,
@@ -292,14 +326,34 @@ class _Stream:
             log2_lanes=unit.log2_lanes,
             shown=len(frames),
             stream=unit.stream,
-            feature_hash=unit.feature_hash if intra or index % HASH_INTERVAL == 0 else None,
-            ticks=self._ticks(frames),
+            feature_hash=None if self.since_intra % HASH_INTERVAL else unit.feature_hash,
+            ticks=ticks,
             repeat_header=intra and index > 0,
         )
+        self.rate.spent(plan, qp, 8 * len(data))
         self._record(unit, frames, len(data))
         self.since_intra += 1
         self.frames_since_intra += len(frames)
         return data
+
+    def _encode(self, frames: list[YUV420], qp: int, intra: bool) -> CodedUnit:
+        with coding_threads(self.options.threads):
+            return self.coder.encode(
+                [frame.planes for frame in frames],
+                qp=qp,
+                cycle=self.since_intra % CYCLE,
+                intra=intra,
+            )
+
+    def _plan(
+        self, index: int, intra: bool, frames: list[YUV420], ticks: tuple[int, ...] | None
+    ) -> Plan:
+        header = self.header
+        numerator, denominator = header.timebase
+        duration = sum(ticks) if ticks else len(frames) * header.frame_ticks
+        # Two frames at one time still cost bits: no unit is planned as if it took no time.
+        seconds = max(duration, 1) * numerator / denominator
+        return Plan(index, intra, len(frames), len(frames) * header.width * header.height, seconds)
 
     def _ticks(self, frames: list[YUV420]) -> tuple[int, ...] | None:
         if self.header.frame_ticks:

@@ -71,9 +71,17 @@ class OutputFile:
     def name(self) -> str:
         return self._staged.name
 
+    @property
+    def direct(self) -> bool:
+        """Whether it is no regular file: standard output, a device, a pipe."""
+        return self._staged.direct
+
     def write(self, data: bytes) -> None:
         with naming(self.name):
             self._file.write(data)
+            if self.direct:
+                # Whoever reads a pipe wants each piece when it is there.
+                self._file.flush()
 
     def commit(self) -> None:
         """Ends the file and gives it its name."""

@@ -70,6 +70,15 @@ class PairCoder:
             self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
         )
 
+    @property
+    def state(self) -> tuple[Tensor | None, Planes | None]:
+        """All that the next unit depends on; setting it again undoes the units since."""
+        return self._feature, self._reference
+
+    @state.setter
+    def state(self, state: tuple[Tensor | None, Planes | None]) -> None:
+        self._feature, self._reference = state
+
     def refer_to(self, frame: Planes) -> None:
         """Lets the next inter unit follow this picture, whoever coded it; for experiments.
 

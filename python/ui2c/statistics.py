@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ui2c.metrics import Psnr, mean_psnr
@@ -56,3 +59,22 @@ class Statistics:
     def psnr(self) -> Psnr:
         """The mean over all measured frames; NaN where there are none."""
         return mean_psnr(frame for unit in self.units for frame in unit.psnr)
+
+    @property
+    def psnr_deviation(self) -> float:
+        """Standard deviation over the measured frames, 6:1:1; NaN where there are none."""
+        return _deviation([frame.yuv for unit in self.units for frame in unit.psnr])
+
+    @property
+    def qp(self) -> float:
+        """The mean over all frames; NaN where there are none."""
+        return sum(unit.qp * unit.frames for unit in self.units) / (self.frames or math.nan)
+
+    @property
+    def qp_deviation(self) -> float:
+        """Standard deviation over all frames; NaN where there are none."""
+        return _deviation([unit.qp for unit in self.units for _ in range(unit.frames)])
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.pstdev(values) if values else math.nan

@@ -15,13 +15,21 @@ from functools import partial
 
 from ui2c import _core
 from ui2c.build import build_info
-from ui2c.cli import compare, decode, encode, evaluate, info
-from ui2c.cli.common import INTERRUPTED, UsageError, complain, explain
+from ui2c.cli import compare, compare_frames, completion, decode, encode, evaluate, info
+from ui2c.cli.common import INTERRUPTED, Help, UsageError, complain, explain
 from ui2c.errors import Error
 
 OF_INPUT = (Error, OSError, ValueError, ImportError)
 OF_MACHINE = (MemoryError, RuntimeError)
 """PyTorch's way to say that memory or a device is not to be had."""
+
+EXAMPLES = """\
+examples:
+  ui2c encode holiday.mp4 holiday.ui2c          make a small file
+  ui2c info holiday.ui2c                        see what is in it
+  ui2c decode holiday.ui2c again.mp4            and back
+  ui2c compare-frames holiday.mp4 holiday.ui2c -o sheet.png
+  ui2c encode --help                            bitrate, size, cores, pipes and more"""
 
 DELEGATED = {"train": "train a network: CONFIG …", "data": "prepare training data"}
 
@@ -68,14 +76,17 @@ def _guarded(run: Callable[[], int], errors: tuple[type[Exception], ...], *, ver
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ui2c",
-        description="Neural video codec: ui2c encode IN OUT, ui2c decode IN OUT.",
-        epilog="Exit codes: 0 done, 1 error in data or I/O, 2 wrong usage, 130 interrupted.",
+        description="Neural video codec. Exit codes: 0 done, 1 error in data or in reading and "
+        "writing, 2 wrong usage, 130 interrupted.",
+        formatter_class=Help,
+        epilog=EXAMPLES,
     )
     parser.add_argument("--version", action="store_true", help="print the version; more with -v")
     parser.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (encode, decode, info, evaluate, compare):
+    for command in (encode, decode, info, compare_frames, evaluate, compare):
         command.add_parser(commands)
+    completion.add_parser(commands)
     for name, text in DELEGATED.items():
         commands.add_parser(name, help=text, add_help=False)
     return parser

@@ -11,11 +11,22 @@ from contextlib import contextmanager
 from fractions import Fraction
 from types import FrameType
 
+from ui2c.progress import Form, Progress
+
 INTERRUPTED = 130
 
 
 class UsageError(Exception):
     """The command line asks for what cannot be."""
+
+
+class Help(argparse.HelpFormatter):
+    """Keeps the lines of what begins with "examples:", wraps everything else."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
 
 
 def complain(message: str) -> None:
@@ -48,24 +59,28 @@ def usage_errors() -> Iterator[None]:
 
 
 class Interrupt:
-    """Ctrl-C as a question to ask between frames, so that output can be ended properly.
+    """Ctrl-C, or a request to terminate, as a question to ask between frames, so that output can
+    be ended properly.
 
-    The second Ctrl-C is the usual KeyboardInterrupt.
+    The second Ctrl-C is the usual KeyboardInterrupt, the second request the end.
     """
 
     def __init__(self) -> None:
         self.requested = False
 
     def __enter__(self) -> Interrupt:
-        self._previous = signal.signal(signal.SIGINT, self._handle)
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._previous = {number: signal.signal(number, self._handle) for number in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def limit_threads(threads: int | None) -> None:
@@ -76,6 +91,8 @@ def limit_threads(threads: int | None) -> None:
 
 def check_paths(source: str, *outputs: str | None) -> None:
     """Refuses an output that is the input, or that is named twice."""
+    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("standard input is a terminal: give a file, or send one through a pipe")
     seen = {} if source == "-" else {os.path.realpath(source): "the input"}
     for output in outputs:
         if output is None:
@@ -105,8 +122,22 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-y", "--yes", action="store_true", help="overwrite existing files")
+    group.add_argument(
+        "--progress",
+        choices=("line", "json", "none"),
+        default="line",
+        help="on standard error: a line on terminals (default), JSON for programs, or nothing",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="only errors")
     group.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
+
+
+def progress(
+    arguments: argparse.Namespace, *, frames: int | None = None, step: str | None = None
+) -> Progress:
+    """Progress on standard error as the options ask."""
+    form: Form = "none" if arguments.quiet else arguments.progress
+    return Progress(sys.stderr, frames=frames, form=form, step=step)
 
 
 def integer(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -123,6 +154,18 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def amount(text: str) -> int:
+    """A type for argparse: a number of bits or bytes such as 500000, 500k, 1.5M or 2G."""
+    factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
+    try:
+        value = int(Fraction(text if factor == 1 else text[:-1]) * factor)
+    except (ValueError, ZeroDivisionError):
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be an amount such as 500k or 1.5M, not {text!r}")
+    return value
+
+
 def rate(text: str) -> Fraction:
     """A type for argparse: frames per second, such as 25, 29.97 or 30000/1001."""
     try:
@@ -132,6 +175,20 @@ def rate(text: str) -> Fraction:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be a rate such as 25 or 30000/1001, not {text!r}")
     return value
+
+
+def seconds(text: str) -> Fraction:
+    """A type for argparse: a time such as 12.5, 1:02.5 or 1:00:02.5."""
+    total = Fraction(0)
+    try:
+        parts = [Fraction(part) for part in text.split(":")]
+    except (ValueError, ZeroDivisionError):
+        parts = []
+    for part in parts:
+        total = 60 * total + part
+    if not 1 <= len(parts) <= 3 or min(parts) < 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 12.5 or 1:02.5, not {text!r}")
+    return total
 
 
 def size(text: str) -> tuple[int, int]:

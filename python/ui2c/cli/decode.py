@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ui2c import _core
 from ui2c.cli.common import (
     INTERRUPTED,
+    Help,
     Interrupt,
+    UsageError,
     add_machine_options,
     add_output_options,
     check_paths,
@@ -23,11 +26,14 @@ from ui2c.cli.common import (
     integer,
     limit_threads,
     note,
+    progress,
+    seconds,
     usage_errors,
 )
 from ui2c.decoder import Decoder
-from ui2c.progress import Progress
-from ui2c.video import Description, Sink, check_sink, open_sink
+from ui2c.errors import Error
+from ui2c.video import Description, Sink, check_sink, open_sink, rebased
+from ui2c.video.ahead import ahead
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -35,9 +41,19 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 
 
+EXAMPLES = """\
+examples:
+  ui2c decode clip.ui2c clip.mp4                      to watch or edit elsewhere
+  ui2c decode clip.ui2c clip.y4m                      exactly what was coded
+  ui2c decode clip.ui2c part.y4m --from 12.5 --frames 50
+  ui2c decode clip.ui2c - | ffplay -"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "decode",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="ui2c to video",
         description="Decodes a ui2c stream. OUT is .y4m or .yuv (exact), .mp4, .m4v, .mov or .mkv "
         "(H.264 at crf 12), or - for y4m on standard output; IN may be -. What damage leaves whole "
@@ -45,6 +61,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=seconds,
+        metavar="TIME",
+        help="begin with the frame that is shown then: seconds (12.5) or h:mm:ss.s; IN must be a "
+        "file. Decoding begins at the random-access point before it",
+    )
     parser.add_argument("--frames", type=integer(1), metavar="N", help="decode at most N frames")
     parser.add_argument(
         "--model", metavar="M", help="weights file to use instead of the shipped model"
@@ -67,6 +91,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_paths(arguments.input, arguments.output)
+    if arguments.start is not None and arguments.input == "-":
+        raise UsageError("--from needs a file to seek in, not standard input")
     limit_threads(arguments.threads)
     with usage_errors():
         check_sink(arguments.output, overwrite=arguments.yes)
@@ -86,23 +112,49 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class CountedFile:
-    """Pieces of a file; tells how much of it has been read."""
+    """Pieces of a file as they come; tells how much of it has been read."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        size = os.fstat(file.fileno()).st_size
-        self._size = size if size else None
+        self.file = file
+        state = os.fstat(file.fileno())
+        self.regular = stat.S_ISREG(state.st_mode)
+        self._size = state.st_size if self.regular else 0
         self._read = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        while piece := self._file.read(CHUNK):
+        # Not through the buffer: a thread that waits in it would keep Python from ending.
+        while piece := os.read(self.file.fileno(), CHUNK):
             self._read += len(piece)
             yield piece
 
     @property
     def fraction(self) -> float | None:
-        """None where the size is not known."""
-        return self._read / self._size if self._size else None
+        """None where the size is not known, or the file is not read front to back."""
+        return self._read / self._size if self._size and self._read else None
+
+
+def _frames(
+    arguments: argparse.Namespace,
+    decoder: Decoder,
+    source: CountedFile,
+    stack: ExitStack,
+    interrupt: Interrupt,
+) -> Iterator[Any]:
+    """The wanted frames, until the end or an interruption."""
+    if arguments.start is not None:
+        reader = stack.enter_context(decoder.open(source.file))
+        with usage_errors():
+            frames = rebased(reader.play(reader.index_at(arguments.start)))
+    elif source.regular:
+        frames = decoder.decode_iter(source)
+    else:
+        frames = decoder.decode_iter(ahead(source, lambda: interrupt.requested))
+    try:
+        yield from itertools.islice(frames, arguments.frames)
+    except Error:
+        # An interruption cuts the stream off, which is no fault of the stream.
+        if not interrupt.requested:
+            raise
 
 
 def _decode(
@@ -116,26 +168,26 @@ def _decode(
 
     sink = None
     count = 0
-    progress = Progress(sys.stderr, quiet=arguments.quiet)
-    stack.callback(progress.close)
+    report = progress(arguments, frames=arguments.frames)
+    stack.callback(report.close)
     with Interrupt() as interrupt:
-        for frame in itertools.islice(decoder.decode_iter(source), arguments.frames):
+        for frame in _frames(arguments, decoder, source, stack, interrupt):
             if sink is None and decoder.header is not None:
                 sink = begin(decoder.header)
             if sink is not None:
                 sink.write(frame)
             count += 1
-            progress.update(count, fraction=source.fraction)
+            report.update(count, fraction=source.fraction)
             if interrupt.requested:
                 break
     if sink is None and decoder.header is not None:
         sink = begin(decoder.header)
     if sink is not None:
         sink.close()
-    progress.close()
-    seconds = progress.seconds
-    if not arguments.quiet:
-        print(f"{count} frames in {seconds:.2f} s ({count / seconds:.2f} fps)", file=sys.stderr)
+    taken = report.seconds
+    report.end(frames=count, seconds=taken, interrupted=interrupt.requested)
+    if not arguments.quiet and arguments.progress == "line":
+        print(f"{count} frames in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
     if interrupt.requested:
         note(
             f"interrupted after {count} frames, which {arguments.output} holds",

@@ -4,156 +4,134 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ui2c.cli.common import (
     INTERRUPTED,
+    Help,
     Interrupt,
-    add_machine_options,
-    add_output_options,
     check_paths,
-    integer,
     limit_threads,
     note,
-    rate,
-    size,
+    progress,
     usage_errors,
 )
-from ui2c.cli.report import CsvReport, summary
-from ui2c.encoder import MOTION_EFFORTS, Encoder
-from ui2c.files import OutputFile
+from ui2c.cli.encode_options import add_options, check_target, encoder_options
+from ui2c.cli.encode_segments import encode_in_segments
+from ui2c.cli.report import CsvReport, finish
+from ui2c.encoder import Encoder
+from ui2c.files import OutputFile, StagedFile
 from ui2c.frames import YUV420
-from ui2c.progress import Progress
-from ui2c.video import Source, open_sink, open_source
+from ui2c.ratecontrol import Target, typical_qp
+from ui2c.video import Description, Source, open_sink, open_source, rebased
+from ui2c.video.ahead import ahead
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+EXAMPLES = """\
+examples:
+  ui2c encode holiday.mp4 holiday.ui2c
+  ui2c encode in.y4m out.ui2c --qp 24 --psnr          better, and say how good
+  ui2c encode in.mp4 out.ui2c --bitrate 500k          for a line of that width
+  ui2c encode in.mp4 out.ui2c --size 20M              as good as 20 MB allow
+  ui2c encode in.mp4 out.ui2c --keyint 50 --scenecut  quick to seek in
+  ui2c encode long.mp4 out.ui2c --jobs 8              on eight cores
+  ffmpeg -i in.mov -f yuv4mpegpipe - | ui2c encode - out.ui2c
+  ui2c encode in.yuv out.ui2c --input-res 1920x1080 --fps 50"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "encode",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="video to ui2c",
         description="Encodes a video. IN is y4m, yuv (with --input-res), or anything that PyAV "
         "reads; - is standard input (y4m, or raw with --input-res) and output. Ctrl-C ends the "
         "output properly after the frames coded so far.",
     )
-    parser.add_argument("input", metavar="IN")
-    parser.add_argument("output", metavar="OUT")
-    parser.add_argument(
-        "--qp", type=integer(0, 63), default=32, metavar="N", help="0 best … 63 smallest (32)"
-    )
-    parser.add_argument(
-        "--keyint",
-        type=integer(0),
-        default=0,
-        metavar="N",
-        help="a random-access point every N frames at least; 0 (default): only the first",
-    )
-    parser.add_argument(
-        "--model", default="small", metavar="M", help="shipped model or weights file (small)"
-    )
-    parser.add_argument(
-        "--motion",
-        choices=MOTION_EFFORTS,
-        default="default",
-        help="how long to search for motion (default)",
-    )
-    group = parser.add_argument_group("input")
-    group.add_argument("--frames", type=integer(0), metavar="N", help="encode at most N frames")
-    group.add_argument("--skip", type=integer(0), default=0, metavar="N", help="first skip N")
-    group.add_argument("--input-res", type=size, metavar="WxH", help="size of raw video")
-    group.add_argument(
-        "--input-depth", type=integer(8, 16), metavar="N", help="bits per sample of raw video (8)"
-    )
-    group.add_argument("--fps", type=rate, metavar="R", help="frame rate, over what IN says")
-    add_machine_options(parser)
-    group = parser.add_argument_group("report")
-    group.add_argument("--psnr", action="store_true", help="measure PSNR")
-    group.add_argument("--csv", metavar="FILE", help="numbers per frame")
-    group.add_argument("--recon", metavar="FILE", help="write what a decoder will show")
-    add_output_options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv)
+    check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv, arguments.plot)
+    check_target(arguments)
     limit_threads(arguments.threads)
-    width, height = arguments.input_res or (None, None)
     with ExitStack() as stack:
-        with usage_errors():
-            source = open_source(
-                arguments.input,
-                width=width,
-                height=height,
-                bit_depth=arguments.input_depth,
-                fps=arguments.fps,
-            )
-        stack.enter_context(closing(source))
+        source = _open(arguments, stack)
         for text in source.notes:
             note(text, quiet=arguments.quiet)
         return _encode(arguments, source, stack)
+
+
+def _open(arguments: argparse.Namespace, stack: ExitStack) -> Source:
+    width, height = arguments.input_res or (None, None)
+    with usage_errors():
+        source = open_source(
+            arguments.input,
+            width=width,
+            height=height,
+            bit_depth=arguments.input_depth,
+            fps=arguments.fps,
+        )
+    stack.enter_context(closing(source))
+    return source
 
 
 def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> int:
     video = source.description
     output = OutputFile(arguments.output, overwrite=arguments.yes)
     stack.callback(output.discard)
+    if arguments.plot:
+        # Refused now, not after the work.
+        StagedFile(arguments.plot, overwrite=arguments.yes)
     report = CsvReport(arguments.csv, overwrite=arguments.yes) if arguments.csv else None
     if report:
         stack.callback(report.discard)
+    total = _expected(video.frames, arguments.skip, arguments.frames)
+    options = encoder_options(arguments, video)
     with usage_errors():
         recon = (
             open_sink(arguments.recon, video, overwrite=arguments.yes) if arguments.recon else None
         )
         if recon:
             stack.callback(recon.discard)
-        encoder = Encoder(
-            qp=arguments.qp,
-            model=arguments.model,
-            device=arguments.device,
-            threads=arguments.threads,
-            keyint=arguments.keyint,
-            motion=arguments.motion,
-            width=video.width,
-            height=video.height,
-            bit_depth=video.bit_depth,
-            fps=video.fps or 1,
-            timebase=video.timebase if video.fps is None else None,
-            sample_aspect=video.sample_aspect,
-            color=video.color,
-            full_range=video.full_range,
-            psnr=arguments.psnr,
-            reconstruction=recon.write if recon else None,
-        )
-    total = _expected(video.frames, arguments.skip, arguments.frames)
-    progress = Progress(sys.stderr, frames=total, quiet=arguments.quiet)
-    stack.callback(progress.close)
+        options.update(_target(arguments, video, total))
+        if arguments.segments:
+            return encode_in_segments(arguments, source, options, total, output, report)
+        encoder = Encoder(**options, reconstruction=recon.write if recon else None)
     with Interrupt() as interrupt:
-        for frame in _selected(source, arguments.skip, arguments.frames):
+        if arguments.passes == 2:
+            first = Encoder(**options | {"model": encoder.model, "psnr": False})
+            encoder.target = _first_pass(arguments, first, total, stack, interrupt)
+            if interrupt.requested:
+                note("interrupted in the first pass: nothing is written", quiet=arguments.quiet)
+                return INTERRUPTED
+        shown = progress(arguments, frames=total, step="pass 2" if arguments.passes == 2 else None)
+        stack.callback(shown.close)
+        frames = _selected(source, arguments)
+        if not os.path.isfile(arguments.input):
+            frames = ahead(frames, lambda: interrupt.requested)
+        for frame in frames:
+            if interrupt.requested:
+                break
             output.write(encoder.push(frame))
             statistics = encoder.statistics
             if report:
                 report.write(statistics.units)
-            progress.update(statistics.frames, note=f"{statistics.kbits_per_second:.1f} kbit/s")
-            if interrupt.requested:
-                break
+            shown.update(statistics.frames, rate=statistics.kbits_per_second)
         output.write(encoder.flush())
     statistics = encoder.statistics
     output.commit()
-    if report:
-        report.write(statistics.units)
-        report.commit()
     if recon:
         recon.close()
-    seconds = progress.seconds
-    progress.close()
-    if not arguments.quiet:
-        print(summary(statistics, seconds), file=sys.stderr)
+    finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
     if interrupt.requested:
         note(
             f"interrupted after {statistics.frames} frames, which {arguments.output} holds",
@@ -161,6 +139,46 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
         )
         return INTERRUPTED
     return 0
+
+
+def _target(arguments: argparse.Namespace, video: Description, total: int | None) -> dict[str, Any]:
+    """What the only pass aims at, or the qp of the first of two."""
+    if arguments.bitrate is None and arguments.size is None:
+        return {"qp": arguments.qp}
+    seconds = float(total / video.fps) if total and video.fps else None
+    if arguments.passes == 1:
+        return {
+            "bitrate": arguments.bitrate,
+            "buffer": arguments.buffer,
+            "duration": seconds,
+            "qp_range": arguments.qp_range,
+        }
+    bits = 8 * arguments.size if arguments.size else arguments.bitrate * (seconds or 0)
+    if not bits or not total:
+        return {}
+    return {"qp": typical_qp(bits / (total * video.width * video.height))}
+
+
+def _first_pass(
+    arguments: argparse.Namespace,
+    encoder: Encoder,
+    total: int | None,
+    stack: ExitStack,
+    interrupt: Interrupt,
+) -> Target:
+    """Codes all frames once; what the second pass aims at."""
+    frames = _selected(_open(arguments, stack), arguments)
+    with closing(progress(arguments, frames=total, step="pass 1")) as shown:
+        for frame in frames:
+            if interrupt.requested:
+                break
+            encoder.push(frame)
+            shown.update(encoder.statistics.frames)
+    encoder.flush()
+    statistics = encoder.statistics
+    size = arguments.size or round(arguments.bitrate * statistics.seconds / 8)
+    low, high = arguments.qp_range
+    return Target(size=max(size, 1), first_pass=statistics, qp_range=(low, high))
 
 
 def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
@@ -171,12 +189,7 @@ def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
     return left if wanted is None else min(left, wanted)
 
 
-def _selected(source: Source, skip: int, frames: int | None) -> Iterator[YUV420]:
+def _selected(source: Source, arguments: argparse.Namespace) -> Iterator[YUV420]:
     """The wanted frames, their times counted from the first of them."""
-    stop = None if frames is None else skip + frames
-    origin = None
-    for frame in itertools.islice(source, skip, stop):
-        if frame.pts is not None:
-            origin = frame.pts if origin is None else origin
-            frame = replace(frame, pts=frame.pts - origin)
-        yield frame
+    source.skip(arguments.skip)
+    return rebased(itertools.islice(source, arguments.frames))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
 
 from ui2c import _core
-from ui2c.cli.common import UsageError
+from ui2c.cli import plot
+from ui2c.cli.common import Help, UsageError
 from ui2c.cli.decode import describe
 
 if TYPE_CHECKING:
@@ -20,9 +22,18 @@ CHUNK = 1 << 16
 CODED = ("intra", "inter")
 
 
+EXAMPLES = """\
+examples:
+  ui2c info clip.ui2c
+  ui2c info clip.ui2c --plot clip.html
+  ui2c info --model small"""
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
+        formatter_class=Help,
+        epilog=EXAMPLES,
         help="what a stream or a model holds",
         description="Shows what a ui2c stream says, without decoding it, and checks its "
         "checksums; or the parts of a model and what they cost.",
@@ -30,6 +41,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("input", metavar="FILE", nargs="?", help="a stream; - is standard input")
     parser.add_argument("--model", metavar="M", help="a shipped model or a weights file")
     parser.add_argument("--units", action="store_true", help="a line per unit of the stream")
+    parser.add_argument(
+        "--plot", metavar="HTML", help="write a page with rate and qp over time, for browsers"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="overwrite an existing file")
     parser.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
     parser.set_defaults(run=run)
 
@@ -41,14 +56,27 @@ def run(arguments: argparse.Namespace) -> int:
         for line in model_lines(arguments.model):
             print(line)
     elif arguments.input == "-":
-        print_stream(sys.stdin.buffer, arguments.units)
+        show(sys.stdin.buffer, arguments)
     else:
         with open(arguments.input, "rb") as file:
-            print_stream(file, arguments.units)
+            show(file, arguments)
     return 0
 
 
-def print_stream(file: BinaryIO, with_units: bool) -> None:
+def show(file: BinaryIO, arguments: argparse.Namespace) -> None:
+    """Prints, and plots what can be read even where damage follows."""
+    seen: list[_core.Unit] = []
+    try:
+        print_stream(file, arguments.units, seen if arguments.plot else None)
+    finally:
+        headers = [unit.header for unit in seen if unit.header is not None]
+        if headers:
+            title = os.path.basename(arguments.input)
+            moments = plot.of_units(headers[0], seen)
+            plot.write(arguments.plot, title, moments, overwrite=arguments.yes)
+
+
+def print_stream(file: BinaryIO, with_units: bool, seen: list[_core.Unit] | None = None) -> None:
     """Prints what is found as it is found, so that a damaged stream shows its good part."""
     header = None
     total = frames = 0
@@ -58,6 +86,8 @@ def print_stream(file: BinaryIO, with_units: bool) -> None:
     ticks = 0
     for unit in units(file):
         total = unit.offset + unit.size
+        if seen is not None:
+            seen.append(unit)
         if header is None and unit.header is not None:
             header = unit.header
             for line in header_lines(header):
@@ -124,7 +154,18 @@ def header_lines(header: _core.SequenceHeader) -> list[str]:
         field("sample aspect", "{}:{}".format(*header.sample_aspect)),
         field("model id", header.model_id.hex()),
         field("unit", f"{header.frames_per_unit} frames"),
+        field("delay", delay(header)),
     ]
+
+
+def delay(header: _core.SequenceHeader) -> str:
+    """How long a frame waits for others before it can be coded."""
+    frames = header.frames_per_unit - 1
+    if not frames:
+        return "none"
+    timing = describe(header)
+    time = "" if timing.fps is None else f", {1000 * frames / float(timing.fps):.4g} ms"
+    return f"{frames} frame{time}: the first of a unit waits for the second"
 
 
 def unit_line(unit: _core.Unit) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Sequence
 
+from ui2c.cli import plot
 from ui2c.files import OutputFile
+from ui2c.progress import Progress
 from ui2c.statistics import Statistics, UnitStatistics
 
 COLUMNS = ("frame", "unit", "type", "qp", "bits", "psnr_y", "psnr_u", "psnr_v")
@@ -42,8 +47,21 @@ class CsvReport:
         self._file.write((",".join(map(str, values)) + "\n").encode())
 
 
+def figures(statistics: Statistics) -> dict[str, float | int | None]:
+    """What was coded, by names; None where it was not measured."""
+    measured = bool(statistics.units and statistics.units[0].psnr)
+    return {
+        "frames": statistics.frames,
+        "bytes": statistics.bytes,
+        "kbits_per_second": statistics.kbits_per_second,
+        "bits_per_pixel": statistics.bits_per_pixel,
+        "qp": statistics.qp if statistics.frames else None,
+        "psnr": statistics.psnr.yuv if measured else None,
+    }
+
+
 def summary(statistics: Statistics, seconds: float) -> str:
-    """What was coded, in one to three lines; `seconds` is how long it took."""
+    """What was coded, in two to four lines; `seconds` is how long it took."""
     speed = statistics.frames / seconds if seconds else 0.0
     lines = [f"{statistics.frames} frames in {seconds:.2f} s ({speed:.2f} fps)"]
     share = statistics.motion_bytes / statistics.bytes if statistics.bytes else 0.0
@@ -54,6 +72,31 @@ def summary(statistics: Statistics, seconds: float) -> str:
     if statistics.units and statistics.units[0].psnr:
         psnr = statistics.psnr
         lines.append(
-            f"PSNR Y {psnr.y:.3f} U {psnr.u:.3f} V {psnr.v:.3f} dB, 6:1:1 {psnr.yuv:.3f} dB"
+            f"PSNR Y {psnr.y:.3f} U {psnr.u:.3f} V {psnr.v:.3f} dB, 6:1:1 {psnr.yuv:.3f} dB, "
+            f"deviation {statistics.psnr_deviation:.2f} dB"
         )
+    if statistics.frames and statistics.qp_deviation:
+        lines.append(f"qp {statistics.qp:.1f}, deviation {statistics.qp_deviation:.1f}")
     return "\n".join(lines)
+
+
+def finish(
+    arguments: argparse.Namespace,
+    statistics: Statistics,
+    report: CsvReport | None,
+    shown: Progress,
+    *,
+    interrupted: bool = False,
+) -> None:
+    """Ends the reports and says what was coded."""
+    if report:
+        report.write(statistics.units)
+        report.commit()
+    if arguments.plot:
+        moments = plot.of_statistics(statistics.units, statistics.seconds)
+        title = os.path.basename(arguments.output)
+        plot.write(arguments.plot, title, moments, overwrite=arguments.yes)
+    seconds = shown.seconds
+    shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
+    if not arguments.quiet and arguments.progress != "json":
+        print(summary(statistics, seconds), file=sys.stderr)

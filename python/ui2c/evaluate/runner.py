@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 from ui2c.color import yuv420_to_rgb
 from ui2c.evaluate.config import Config
@@ -22,8 +19,6 @@ from ui2c.evaluate.measure import BT709
 from ui2c.evaluate.png import png
 from ui2c.evaluate.sequence import Sequence
 from ui2c.progress import clock
-
-T = TypeVar("T")
 
 SOURCE = "source"
 """The folder of the original pictures, beside those of the codecs."""
@@ -43,43 +38,6 @@ class Outcome:
     def files(self) -> frozenset[Path]:
         """Of all results that are there now."""
         return frozenset((*self.done, *self.kept))
-
-
-class Processes(Executor):
-    """Fresh processes on this machine; forking one that runs PyTorch would not be safe.
-
-    A process that dies, for want of memory say, takes the jobs in flight with it, not the rest.
-    """
-
-    def __init__(self, cores: int) -> None:
-        self._cores = cores
-        self._pool = self._fresh()
-
-    def submit(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> Future[T]:
-        try:
-            return self._pool.submit(work, *arguments, **options)
-        except BrokenProcessPool:
-            self._pool = self._fresh()
-            return self._pool.submit(work, *arguments, **options)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
-
-    def _fresh(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._cores, mp_context=context)
-
-
-@contextmanager
-def cluster(address: str) -> Iterator[tuple[Executor, int]]:
-    """Dask's executor at an address, and the cores it has. The files must be seen there too."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ImportError("--cluster needs Dask: pip install 'ui2c[cluster]'") from error
-    with Client(address) as client:
-        # Dask would take equal calls for one; a job that is asked for again is to be done again.
-        yield client.get_executor(pure=False), sum(client.nthreads().values())
 
 
 def evaluate(

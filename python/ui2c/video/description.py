@@ -31,3 +31,10 @@ class Description:
         rate = "irregular frame times" if self.fps is None else f"{float(self.fps):.6g} fps"
         count = "" if self.frames is None else f", {self.frames} frames"
         return f"{self.width}x{self.height}, {self.bit_depth} bits, {rate}{count}"
+
+
+def conversion_note(chroma: str) -> str:
+    """What is done with a chroma format other than 4:2:0."""
+    if chroma == "grey":
+        return "grey, coded as 4:2:0 without colour"
+    return f"converted from {chroma} to 4:2:0, each chroma sample the mean of those it covers"

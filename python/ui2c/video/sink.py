@@ -89,6 +89,7 @@ class CoreSink:
                 frame_rate=rate.as_integer_ratio(),
                 sample_aspect=description.sample_aspect,
                 full_range=description.full_range,
+                color=description.color,
             )
 
     def write(self, frame: YUV420) -> None:

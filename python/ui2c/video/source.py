@@ -12,9 +12,10 @@ from typing import Protocol
 from ui2c import _core
 from ui2c.errors import CorruptError
 from ui2c.frames import YUV420, chroma_size
-from ui2c.video.description import Description
+from ui2c.video.description import Description, conversion_note
 
 Y4M_MAGIC = b"YUV4MPEG2 "
+UI2C_MAGIC = b"\x8bUI2C\r\n\x1a"
 MAX_Y4M_HEADER = 1 << 12
 
 
@@ -27,6 +28,10 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[YUV420]: ...
     def __next__(self) -> YUV420: ...
+    def skip(self, count: int) -> None:
+        """Passes over pictures, quicker than reading them; to the end where there are fewer."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -54,7 +59,10 @@ def open_source(
         y4m, raw = not geometry, geometry
     else:
         with open(path, "rb") as file:
-            y4m = file.read(len(Y4M_MAGIC)) == Y4M_MAGIC
+            begin = file.read(len(Y4M_MAGIC))
+        y4m = begin == Y4M_MAGIC
+        if begin.startswith(UI2C_MAGIC):
+            raise CorruptError(f"{path} is a ui2c stream: ui2c decode makes a video of it")
         raw = not y4m and Path(path).suffix.lower() == ".yuv"
     if raw:
         if width is None or height is None:
@@ -100,6 +108,9 @@ class CoreSource:
         self._count += 1
         return YUV420(*planes, self.description.bit_depth, self.description.full_range)
 
+    def skip(self, count: int) -> None:
+        self._count += self._reader.skip(count)
+
     def close(self) -> None:
         """Nothing to do: the reader goes with the object."""
 
@@ -124,7 +135,7 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
     numerator, denominator = reader.frame_rate
     if fps is None:
         fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)
-    size = frame_bytes(reader.width, reader.height, reader.bit_depth)
+    size = frame_bytes(reader.width, reader.height, reader.bit_depth, reader.chroma)
     description = Description(
         reader.width,
         reader.height,
@@ -133,16 +144,25 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
         1 / fps,
         reader.sample_aspect,
         bool(reader.full_range),
+        reader.color,
     )
     if os.path.isfile(path):
         with open(path, "rb") as file:
             header = len(file.readline(MAX_Y4M_HEADER))
         frames = (os.path.getsize(path) - header) // (size + len("FRAME\n"))
         description = replace(description, frames=frames)
-    return CoreSource(path, reader, description)
+    source = CoreSource(path, reader, description)
+    if reader.chroma != "4:2:0":
+        source.notes.append(f"{display_name(path)}: {conversion_note(reader.chroma)}")
+    return source
 
 
-def frame_bytes(width: int, height: int, bit_depth: int) -> int:
-    """Bytes of one raw 4:2:0 picture."""
-    chroma_width, chroma_height = chroma_size(width, height)
+def frame_bytes(width: int, height: int, bit_depth: int, chroma: str = "4:2:0") -> int:
+    """Bytes of one raw picture."""
+    chroma_width, chroma_height = {
+        "4:2:0": chroma_size(width, height),
+        "4:2:2": ((width + 1) // 2, height),
+        "4:4:4": (width, height),
+        "grey": (0, 0),
+    }[chroma]
     return (width * height + 2 * chroma_width * chroma_height) * (1 if bit_depth == 8 else 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
+
+from ui2c.frames import YUV420
 
 DEFAULT_RATE = Fraction(25)
 
@@ -48,3 +50,13 @@ def regular_rate(times: Sequence[int], timebase: Fraction, nominal: Fraction) ->
     rate = 1 / (ticks * timebase)
     drift = abs(nominal / rate - 1) * (times[-1] - times[0])
     return nominal if drift <= 2 else rate.limit_denominator(1001)
+
+
+def rebased(frames: Iterable[YUV420]) -> Iterator[YUV420]:
+    """The frames, their times counted from that of the first of them."""
+    origin = None
+    for frame in frames:
+        if frame.pts is not None:
+            origin = frame.pts if origin is None else origin
+            frame = replace(frame, pts=frame.pts - origin)
+        yield frame

@@ -25,14 +25,17 @@ impl Drop for Scratch {
 
 fn formats() -> impl Strategy<Value = Format> {
     let fraction = || (1..=u32::MAX, 1..=u32::MAX);
-    (1..20u32, 1..20u32, 8..=16u8, fraction(), fraction(), any::<Option<bool>>()).prop_map(
-        |(width, height, bit_depth, frame_rate, sample_aspect, full_range)| Format {
+    let depth = 8..=16u8;
+    let other = (any::<Option<bool>>(), any::<(u8, u8, u8)>());
+    (1..20u32, 1..20u32, depth, fraction(), fraction(), other).prop_map(
+        |(width, height, bit_depth, frame_rate, sample_aspect, (full_range, color))| Format {
             width,
             height,
             bit_depth,
             frame_rate,
             sample_aspect,
             full_range,
+            color,
         },
     )
 }
@@ -117,16 +120,59 @@ fn headers_of_other_programs_are_read() {
     }
     assert_eq!(format("W352 H288 XCOLORRANGE=LIMITED").full_range, Some(false));
     assert_eq!(format("W352 H288 XCOLORRANGE=ODD").full_range, None);
+    assert_eq!(format("W352 H288 XCICP=9:16:9").color, (9, 16, 9));
+    for odd in ["9:16", "9:16:9:1", "9:16:256", "a:b:c", ""] {
+        assert_eq!(format(&format!("W352 H288 XCICP={odd}")).color, (2, 2, 2));
+    }
 }
 
 #[test]
-fn what_is_not_420_is_refused_by_name() {
-    for tag in ["C422", "C444", "C444p10", "Cmono", "C411", "C420p8", "C420p17", "C", "It", "Im"] {
+fn what_cannot_become_420_is_refused_by_name() {
+    for tag in ["C411", "C444alpha", "Cmon", "C422p8", "C420p8", "C420p17", "C", "It", "Im"] {
         match y4m(format!("YUV4MPEG2 W16 H16 {tag}\n").as_bytes()) {
             Err(Error::Unsupported { what }) => assert!(what.contains(tag), "{what}"),
             other => panic!("{tag}: {:?}", other.err()),
         }
     }
+}
+
+/// The only frame of a 3 x 3 file.
+fn three_by_three(tag: &str, samples: &[u16]) -> Frame {
+    let deep = tag.contains('p') || tag.ends_with("10");
+    let mut bytes = format!("YUV4MPEG2 W3 H3 {tag}\nFRAME\n").into_bytes();
+    for &sample in samples {
+        bytes.extend(&sample.to_le_bytes()[..if deep { 2 } else { 1 }]);
+    }
+    let mut frames = read_all(y4m(&bytes).unwrap()).unwrap();
+    assert_eq!(frames.len(), 1);
+    frames.remove(0)
+}
+
+#[test]
+fn other_chroma_formats_become_420() {
+    let y = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    let pairs = [10, 20, 11, 21, 30, 40];
+    let full = [10, 11, 20, 12, 14, 21, 30, 31, 40];
+    // Means of two rows; the last row stands alone.
+    let halved = [11, 21, 30, 40];
+    assert_eq!(
+        three_by_three("C422", &[&y[..], &pairs, &pairs].concat()),
+        Frame::Bits8(
+            [&y[..], &halved, &halved].map(|plane| plane.iter().map(|&s| s as u8).collect())
+        )
+    );
+    // (10 + 11 + 12 + 14 + 2) / 4 is 12.25, (20 + 21 + 1) / 2 is 21, (30 + 31 + 1) / 2 is 31.
+    let means = vec![12, 21, 31, 40];
+    assert_eq!(
+        three_by_three("C444p10", &[&y[..], &full, &full].concat()),
+        Frame::Bits16([y.to_vec(), means.clone(), means])
+    );
+    assert_eq!(
+        three_by_three("Cmono10", &y),
+        Frame::Bits16([y.to_vec(), vec![512; 4], vec![512; 4]])
+    );
+    let Frame::Bits8([luma, u, v]) = three_by_three("Cmono", &y) else { panic!("8 bits") };
+    assert_eq!((luma.len(), u, v), (9, vec![128; 4], vec![128; 4]));
 }
 
 #[test]
@@ -277,4 +323,32 @@ fn missing_files_are_named() {
     }
     let inside = scratch.0.join("no-such-folder").join("file");
     assert!(matches!(Writer::create_y4m(&inside, Format::new(2, 2, 8)).err(), Some(Error::Io(_))));
+}
+
+#[test]
+fn skipping_is_reading_and_forgetting() {
+    let scratch = Scratch::new("skip");
+    let path = &scratch.0;
+    for bit_depth in [8, 10] {
+        let format = Format::new(5, 3, bit_depth);
+        let frames: Vec<Frame> = (0..4).map(|number| frame(&format, number)).collect();
+        let mut writer = Writer::create_y4m(path, format).unwrap();
+        for frame in &frames {
+            writer.write(frame.as_ref()).unwrap();
+        }
+        writer.close().unwrap();
+        let bytes = fs::read(path).unwrap();
+        for skipped in 0..6 {
+            let mut readers = [Reader::open_y4m(path).unwrap(), y4m(&bytes).unwrap()];
+            for reader in &mut readers {
+                assert_eq!(reader.skip(skipped).unwrap(), skipped.min(4));
+            }
+            for reader in readers {
+                let rest = frames.get(skipped as usize..).unwrap_or_default();
+                assert_eq!(read_all(reader).unwrap(), rest);
+            }
+        }
+        fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(matches!(Reader::open_y4m(path).unwrap().skip(4), Err(Error::Truncated { .. })));
+    }
 }

@@ -72,6 +72,21 @@ impl VideoReader {
         self.0.format().full_range
     }
 
+    #[getter]
+    fn color(&self) -> (u8, u8, u8) {
+        self.0.format().color
+    }
+
+    #[getter]
+    fn chroma(&self) -> &'static str {
+        self.0.chroma().name()
+    }
+
+    /// Passes over frames; how many there were, at most `count`.
+    fn skip(&mut self, py: Python<'_>, count: u64) -> PyResult<u64> {
+        py.detach(|| self.0.skip(count)).map_err(convert)
+    }
+
     /// The next frame, None at the end.
     fn read<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Planes<'py>>> {
         let sizes = self.0.format().planes();
@@ -99,6 +114,7 @@ impl VideoWriter {
         frame_rate = (25, 1),
         sample_aspect = (1, 1),
         full_range = false,
+        color = (2, 2, 2),
     ))]
     #[expect(clippy::too_many_arguments, reason = "most are keywords in Python")]
     fn y4m(
@@ -110,11 +126,13 @@ impl VideoWriter {
         frame_rate: (i64, i64),
         sample_aspect: (i64, i64),
         full_range: bool,
+        color: (u8, u8, u8),
     ) -> PyResult<Self> {
         let format = Format {
             frame_rate: fraction(frame_rate, "frame_rate")?,
             sample_aspect: fraction(sample_aspect, "sample_aspect")?,
             full_range: Some(full_range),
+            color,
             ..format(width, height, bit_depth)?
         };
         py.detach(|| Writer::create_y4m(&path, format)).map(Self).map_err(convert)

@@ -1,9 +1,10 @@
 //! Where the bytes come from and go to.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::input::Input;
 use crate::{Error, Result};
 
 /// Stands for standard input or output.
@@ -12,12 +13,15 @@ const STANDARD: &str = "-";
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// The file at `path`, or standard input.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send + Sync>> {
+pub(super) fn open(path: &Path) -> Result<Input> {
     if path == Path::new(STANDARD) {
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin())));
+        let input = BufReader::with_capacity(BUFFER_BYTES, io::stdin());
+        return Ok(Input::Other(Box::new(input)));
     }
     let file = File::open(path).map_err(|error| at(path, &error))?;
-    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))
+    let regular = file.metadata().is_ok_and(|found| found.is_file());
+    let file = BufReader::with_capacity(BUFFER_BYTES, file);
+    Ok(if regular { Input::File(file) } else { Input::Other(Box::new(file)) })
 }
 
 /// A file that comes to be, whole, in `finish`, and not at all without it. Standard output and
@@ -57,6 +61,14 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(sink) = &mut self.sink {
             sink.write_all(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever reads a pipe gets what has been written.
+    pub(super) fn end_of_piece(&mut self) -> Result<()> {
+        if let (Some(sink), None) = (&mut self.sink, &self.replacement) {
+            sink.flush()?;
         }
         Ok(())
     }

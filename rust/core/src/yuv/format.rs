@@ -6,6 +6,8 @@ const MAX_BIT_DEPTH: u8 = 16;
 /// The frame rate of what does not say.
 const DEFAULT_FRAME_RATE: (u32, u32) = (25, 1);
 
+pub(super) const UNSPECIFIED: (u8, u8, u8) = (2, 2, 2);
+
 /// What all frames of a file have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -20,10 +22,12 @@ pub struct Format {
     pub sample_aspect: (u32, u32),
     /// None if the file does not say.
     pub full_range: Option<bool>,
+    /// CICP primaries, transfer and matrix; 2 is unspecified.
+    pub color: (u8, u8, u8),
 }
 
 impl Format {
-    /// Square samples, 25 frames per second, unknown range.
+    /// Square samples, 25 frames per second, unknown range and colour.
     pub fn new(width: u32, height: u32, bit_depth: u8) -> Self {
         Self {
             width,
@@ -32,6 +36,7 @@ impl Format {
             frame_rate: DEFAULT_FRAME_RATE,
             sample_aspect: (1, 1),
             full_range: None,
+            color: UNSPECIFIED,
         }
     }
 

@@ -1,11 +1,15 @@
-//! Uncompressed video files: y4m and raw planar 4:2:0, 8 to 16 bits, any size.
+//! Uncompressed video files: y4m and raw planar 4:2:0, 8 to 16 bits, any size; y4m also with
+//! other chroma formats, which become 4:2:0.
 
+mod chroma;
 mod file;
 mod format;
+mod input;
 mod reader;
 mod writer;
 mod y4m;
 
+pub use chroma::Chroma;
 pub use format::Format;
 pub use reader::Reader;
 pub use writer::Writer;

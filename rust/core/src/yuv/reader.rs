@@ -3,7 +3,8 @@
 use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
 
-use super::{Format, Frame, file, y4m};
+use super::input::Input;
+use super::{Chroma, Format, Frame, file, y4m};
 use crate::{Error, Result};
 
 /// No more than this is allocated before as many bytes have been read.
@@ -11,8 +12,9 @@ const FIRST_STEP: usize = 1 << 22;
 
 /// Reads y4m or raw video, one frame at a time.
 pub struct Reader {
-    input: Box<dyn BufRead + Send + Sync>,
+    input: Input,
     format: Format,
+    chroma: Chroma,
     /// Whether a line of text stands before each frame.
     framed: bool,
     offset: u64,
@@ -26,7 +28,7 @@ impl Reader {
     /// # Errors
     /// `Io`, and what [`Reader::from_y4m`] returns.
     pub fn open_y4m(path: &Path) -> Result<Self> {
-        Self::from_y4m(file::open(path)?)
+        Self::begin_y4m(file::open(path)?)
     }
 
     /// Opens a raw file, which does not tell its format; "-" is standard input.
@@ -34,29 +36,42 @@ impl Reader {
     /// # Errors
     /// `Io`, and what [`Reader::from_yuv`] returns.
     pub fn open_yuv(path: &Path, format: Format) -> Result<Self> {
-        Self::from_yuv(file::open(path)?, format)
+        Self::begin_yuv(file::open(path)?, format)
     }
 
     /// # Errors
     /// `Corrupt` or `Truncated` if it is no y4m file, `Unsupported` if it is not progressive
-    /// 4:2:0, `Io`.
+    /// or its chroma is not 4:2:0, 4:2:2, 4:4:4 or absent, `Io`.
     pub fn from_y4m(input: Box<dyn BufRead + Send + Sync>) -> Result<Self> {
-        let mut reader =
-            Self { input, format: Format::new(0, 0, 8), framed: true, offset: 0, frames: 0 };
+        Self::begin_y4m(Input::Other(input))
+    }
+
+    fn begin_y4m(input: Input) -> Result<Self> {
+        let (format, chroma) = (Format::new(0, 0, 8), Chroma::Half);
+        let mut reader = Self { input, format, chroma, framed: true, offset: 0, frames: 0 };
         let line = reader.line()?.ok_or_else(|| Error::truncated(0, "no y4m header"))?;
-        reader.format = y4m::parse_header(&line)?;
+        (reader.format, reader.chroma) = y4m::parse_header(&line)?;
         Ok(reader)
     }
 
     /// # Errors
     /// `InvalidArgument` if a field of the format is out of range.
     pub fn from_yuv(input: Box<dyn BufRead + Send + Sync>, format: Format) -> Result<Self> {
+        Self::begin_yuv(Input::Other(input), format)
+    }
+
+    fn begin_yuv(input: Input, format: Format) -> Result<Self> {
         format.check()?;
-        Ok(Self { input, format, framed: false, offset: 0, frames: 0 })
+        Ok(Self { input, format, chroma: Chroma::Half, framed: false, offset: 0, frames: 0 })
     }
 
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// How the file holds chroma; frames are 4:2:0 whatever it is.
+    pub fn chroma(&self) -> Chroma {
+        self.chroma
     }
 
     /// The next frame, None at the end.
@@ -65,27 +80,61 @@ impl Reader {
     /// `Truncated` if the file ends within a frame, `Corrupt` if no frame is where one must be or
     /// a sample is larger than the bit depth lets it be, `Io`.
     pub fn read(&mut self) -> Result<Option<Frame>> {
-        if self.framed {
-            let start = self.offset;
-            match self.line()? {
-                None => return Ok(None),
-                Some(line) if y4m::is_frame(&line) => {}
-                Some(_) => {
-                    let what = format!("frame {} does not begin as it must", self.frames);
-                    return Err(Error::corrupt(start, what));
-                }
-            }
-        } else if self.is_at_end()? {
+        if !self.begin_frame()? {
             return Ok(None);
         }
-        let [y, u, v] = self.format.planes();
-        let frame = if self.format.bit_depth == 8 {
-            Frame::Bits8([self.bytes(y, 1)?, self.bytes(u, 1)?, self.bytes(v, 1)?])
+        let (chroma, depth) = (self.chroma, self.format.bit_depth);
+        let luma = self.format.planes()[0];
+        let size = chroma.plane(luma);
+        let frame = if depth == 8 {
+            let (y, u, v) = (self.bytes(luma, 1)?, self.bytes(size, 1)?, self.bytes(size, 1)?);
+            Frame::Bits8([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         } else {
-            Frame::Bits16([self.words(y)?, self.words(u)?, self.words(v)?])
+            let (y, u, v) = (self.words(luma)?, self.words(size)?, self.words(size)?);
+            Frame::Bits16([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         };
         self.frames += 1;
         Ok(Some(frame))
+    }
+
+    /// Passes over frames, without reading them where the input is a regular file; tells how many,
+    /// fewer than `count` where there are no more.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], but that samples are not looked at.
+    pub fn skip(&mut self, count: u64) -> Result<u64> {
+        let luma = self.format.planes()[0];
+        let chroma = self.chroma.plane(luma);
+        let samples = luma.0 as u64 * luma.1 as u64 + 2 * chroma.0 as u64 * chroma.1 as u64;
+        let size = samples * if self.format.bit_depth == 8 { 1 } else { 2 };
+        for skipped in 0..count {
+            if !self.begin_frame()? {
+                return Ok(skipped);
+            }
+            let passed = self.input.pass(size)?;
+            self.offset += passed;
+            if passed < size {
+                return Err(self.truncated());
+            }
+            self.frames += 1;
+        }
+        Ok(count)
+    }
+
+    /// Reads what stands before a frame; false at the end.
+    fn begin_frame(&mut self) -> Result<bool> {
+        if !self.framed {
+            return Ok(!self.is_at_end()?);
+        }
+        let start = self.offset;
+        match self.line()? {
+            None => Ok(false),
+            Some(line) if y4m::is_frame(&line) => Ok(true),
+            Some(_) => {
+                let what = format!("frame {} does not begin as it must", self.frames);
+                Err(Error::corrupt(start, what))
+            }
+        }
     }
 
     fn words(&mut self, plane: (usize, usize)) -> Result<Vec<u16>> {

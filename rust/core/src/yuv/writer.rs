@@ -45,7 +45,8 @@ impl Writer {
             FrameRef::Bits8(planes) if self.format.bit_depth == 8 => {
                 self.check_sizes(planes.map(<[u8]>::len))?;
                 self.begin_frame()?;
-                planes.iter().try_for_each(|plane| self.put(plane))
+                planes.iter().try_for_each(|plane| self.put(plane))?;
+                self.end_frame()
             }
             FrameRef::Bits16(planes) if self.format.bit_depth > 8 => {
                 self.check_sizes(planes.map(<[u16]>::len))?;
@@ -54,7 +55,8 @@ impl Writer {
                 planes.iter().try_for_each(|plane| {
                     let bytes: Vec<u8> = plane.iter().flat_map(|word| word.to_le_bytes()).collect();
                     self.put(&bytes)
-                })
+                })?;
+                self.end_frame()
             }
             _ => Err(Error::invalid(format!(
                 "frame: not the kind of samples for {} bits",
@@ -105,9 +107,17 @@ impl Writer {
         Ok(())
     }
 
+    fn end_frame(&mut self) -> Result<()> {
+        self.with_output(Output::end_of_piece)
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.with_output(|output| output.write(bytes))
+    }
+
+    fn with_output(&mut self, work: impl FnOnce(&mut Output) -> Result<()>) -> Result<()> {
         let output = self.output.as_mut().ok_or_else(|| Error::invalid("the file is closed"))?;
-        let result = output.write(bytes);
+        let result = work(output);
         if result.is_err() {
             self.output = None;
         }

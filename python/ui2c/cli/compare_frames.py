@@ -1,0 +1,165 @@
+"""ui2c compare-frames A B."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ui2c.cli.common import Help, UsageError, integer, note, seconds, usage_errors
+from ui2c.files import OutputFile
+from ui2c.frames import YUV420
+from ui2c.video import Description, open_source
+from ui2c.video.source import UI2C_MAGIC
+
+if TYPE_CHECKING:
+    from ui2c.evaluate.sheet import Box
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
+CLOSE_LOOK = 8
+"""The close look is at an eighth of the picture's sides, unless told otherwise."""
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "compare-frames",
+        help="two videos side by side, as a PNG",
+        description="Puts frames of two videos, ui2c streams or others, of one size into a PNG: A, "
+        "B, and the difference of their luma, brighter or darker than grey; below each the part "
+        "that differs most, enlarged. Prints the PSNR of each frame.",
+        formatter_class=Help,
+        epilog="examples:\n  ui2c compare-frames source.mp4 coded.ui2c -o sheet.png --at 2.5",
+    )
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("-o", "--output", metavar="PNG", required=True)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--frame",
+        type=integer(0),
+        nargs="+",
+        metavar="N",
+        help="numbers of frames, counted from 0; each gets rows of its own (0)",
+    )
+    which.add_argument("--at", type=seconds, metavar="TIME", help="the frame shown then, by A")
+    parser.add_argument("--box", metavar="WxH+X+Y", help="what to enlarge instead")
+    parser.add_argument("--zoom", type=integer(1, 32), default=8, metavar="K", help="how much (8)")
+    parser.add_argument(
+        "--gain", type=float, default=4, metavar="G", help="of the difference shown (4)"
+    )
+    parser.add_argument("--model", metavar="M", help="weights file for ui2c streams")
+    parser.add_argument("-y", "--yes", action="store_true", help="overwrite an existing file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only errors")
+    parser.add_argument("-v", "--verbose", action="store_true", help="traceback with errors")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ui2c.evaluate.png import png
+    from ui2c.evaluate.sheet import sheet, stack, worst_box
+    from ui2c.metrics import frame_psnr
+
+    box = None if arguments.box is None else _box(arguments.box)
+    with ExitStack() as after:
+        output = OutputFile(arguments.output, overwrite=arguments.yes)
+        after.callback(output.discard)
+        rows = []
+        with Frames(arguments.a, arguments.model) as a, Frames(arguments.b, arguments.model) as b:
+            if arguments.at is not None:
+                numbers = [a.index_at(arguments.at)]
+            else:
+                numbers = arguments.frame or [0]
+            for number, one, other in zip(numbers, a.get(numbers), b.get(numbers), strict=True):
+                with usage_errors():
+                    close = box or worst_box(one, other, *_part(one))
+                    matrix = a.description.color[2]
+                    rows.append(
+                        sheet(
+                            *(one, other, close),
+                            zoom=arguments.zoom,
+                            gain=arguments.gain,
+                            matrix=matrix,
+                        )
+                    )
+                if one.bit_depth == other.bit_depth:
+                    psnr = frame_psnr(one, other)
+                    text = f"PSNR Y {psnr.y:.2f} U {psnr.u:.2f} V {psnr.v:.2f} dB"
+                else:
+                    text = f"{one.bit_depth} and {other.bit_depth} bits"
+                note(f"frame {number}: {text}, below: {close}", quiet=arguments.quiet)
+        output.write(png(stack(rows)))
+        output.commit()
+    return 0
+
+
+class Frames:
+    """Some frames of a video file or a ui2c stream, in any order."""
+
+    def __init__(self, path: str, model: str | None) -> None:
+        from ui2c.cli.decode import describe
+        from ui2c.decoder import Decoder
+
+        self._path = path
+        self.description: Description
+        with open(path, "rb") as file:
+            coded = file.read(len(UI2C_MAGIC)) == UI2C_MAGIC
+        self._reader = Decoder(model=model).open(path) if coded else None
+        if self._reader is not None:
+            self.description = describe(self._reader.header)
+        else:
+            with closing(open_source(path)) as source:
+                self.description = source.description
+
+    def index_at(self, time: Fraction) -> int:
+        if self._reader is not None:
+            return self._reader.index_at(time)
+        if self.description.fps is None:
+            raise UsageError(f"{self._path} has irregular times: give --frame")
+        return int(time * self.description.fps)
+
+    def get(self, numbers: Sequence[int]) -> list[YUV420]:
+        """UsageError for a number that is not there."""
+        if self._reader is not None:
+            try:
+                return [self._reader[number] for number in numbers]
+            except IndexError as error:
+                raise UsageError(f"{self._path}: {error}") from None
+        found = dict(self._read(set(numbers)))
+        for number in numbers:
+            if number not in found:
+                raise UsageError(f"{self._path} has no frame {number}")
+        return [found[number] for number in numbers]
+
+    def _read(self, numbers: set[int]) -> Iterator[tuple[int, YUV420]]:
+        with closing(open_source(self._path)) as source:
+            for number, frame in enumerate(itertools.islice(source, max(numbers) + 1)):
+                if number in numbers:
+                    yield number, frame
+
+    def __enter__(self) -> Frames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
+def _part(frame: YUV420) -> tuple[int, int]:
+    """Size of the close look, so that it fills about its tile."""
+    return max(16, frame.width // CLOSE_LOOK), max(16, frame.height // CLOSE_LOOK)
+
+
+def _box(text: str) -> Box:
+    from ui2c.evaluate.sheet import Box
+
+    found = BOX.fullmatch(text)
+    if not found:
+        raise UsageError(f"--box must be like 64x48+10+20, not {text!r}")
+    width, height, left, top = map(int, found.groups())
+    return Box(width, height, left, top)

@@ -1,0 +1,55 @@
+"""Where work is done: processes of this machine, or a cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Processes(Executor):
+    """Fresh processes on this machine; forking one that runs PyTorch would not be safe.
+
+    A process that dies, for want of memory say, takes the jobs in flight with it, not the rest.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self._pool = self._fresh()
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> Future[T]:
+        try:
+            return self._pool.submit(work, *arguments, **options)
+        except BrokenProcessPool:
+            self._pool = self._fresh()
+            return self._pool.submit(work, *arguments, **options)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._cores, mp_context=context, initializer=_die_quietly)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    """Dask's executor at an address, and the cores it has. The files must be seen there too."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError("--cluster needs Dask: pip install 'ui2c[cluster]'") from error
+    with Client(address) as client:
+        # Dask would take equal calls for one; a job that is asked for again is to be done again.
+        yield client.get_executor(pure=False), sum(client.nthreads().values())
+
+
+def _die_quietly() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that has the work will tell of it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

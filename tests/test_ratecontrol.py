@@ -1,0 +1,201 @@
+"""Bitrates and sizes are met; qp stays even; the buffer is not emptied."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ui2c
+from conftest import make_clip
+from ui2c import YUV420
+from ui2c.network.weights import load_model
+from ui2c.ratecontrol import HoldBitrate, MeetSize, Plan, Target
+
+FPS = 25
+FRAMES = 250
+
+
+class Content:
+    """Units whose bits follow another slope than the control believes, and change with time."""
+
+    def __init__(self, slope: float, bitrate: float) -> None:
+        self.slope, self.units = slope, FRAMES // 2
+        self.level = math.log2(bitrate * 2 / FPS / (2 * 352 * 288)) + slope * 26
+        self.noise = np.random.default_rng(5).normal(0, 0.25, self.units)
+
+    def plan(self, index: int) -> Plan:
+        return Plan(index, index % 50 == 0, 2, 2 * 352 * 288, 2 / FPS)
+
+    def bits(self, index: int, qp: int) -> int:
+        level = self.level - self.slope * qp + self.noise[index] + (index > 70)
+        level += 2 if index % 50 == 0 else 0
+        return int(2 * 352 * 288 * 2**level)
+
+
+@pytest.mark.parametrize("bitrate", [60_000, 300_000, 1_500_000])
+@pytest.mark.parametrize("slope", [0.05, 0.075, 0.1])
+def test_a_bitrate_is_held_through_a_buffer(bitrate: int, slope: float) -> None:
+    content = Content(slope, bitrate)
+    seconds = FRAMES / FPS
+    rate = HoldBitrate(bitrate, 2.0, 0, duration=seconds)
+    total, level = 0, 2.0 * bitrate
+    for index in range(content.units):
+        plan = content.plan(index)
+        qp = rate.qp(plan)
+        while rate.too_large(plan, qp, content.bits(index, qp)):
+            qp = min(qp + 4, 63)
+        bits = content.bits(index, qp)
+        rate.spent(plan, qp, bits)
+        total += bits
+        level = min(level + bitrate * 2 / FPS - bits, 2.0 * bitrate)
+        assert level >= 0 or qp == 63
+    assert total == pytest.approx(bitrate * seconds, rel=0.03)
+
+
+@pytest.mark.parametrize("first_qp", [0, 32, 60])
+@pytest.mark.parametrize("slope", [0.05, 0.075, 0.1])
+def test_a_size_is_met_with_an_even_qp(first_qp: int, slope: float) -> None:
+    content = Content(slope, 300_000)
+    first = [content.bits(index, first_qp) // 8 for index in range(content.units)]
+    reached = sum(content.bits(index, 30) // 8 for index in range(content.units))
+    units = [Unit(size, first_qp) for size in first]
+    rate = MeetSize(reached + 100, units, 100, 0)  # type: ignore[arg-type]
+    total, qps = 100, []
+    for index in range(content.units):
+        plan = content.plan(index)
+        qp = rate.qp(plan)
+        size = content.bits(index, qp) // 8
+        rate.spent(plan, qp, 8 * size)
+        qps.append(qp)
+        total += size
+    assert total == pytest.approx(reached, rel=0.01)
+    assert abs(float(np.mean(qps)) - 30) < 4 and np.std(qps) < 4
+
+
+class Unit:
+    def __init__(self, size: int, qp: int) -> None:
+        self.bytes, self.qp = size, qp
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    """The shipped model: an untrained one does not follow the qp."""
+    return load_model("small")
+
+
+def noisy(frames: int) -> list[YUV420]:
+    """A clip that takes bits in every frame, more of them later."""
+    random = np.random.default_rng(2)
+    clip = []
+    for index, frame in enumerate(make_clip(48, 32, frames)):
+        noise = random.normal(0, 4 + 20 * (index > frames // 2), frame.y.shape)
+        y = (frame.y + noise).clip(0, 255).astype(np.uint8)
+        clip.append(YUV420(y, frame.u, frame.v))
+    return clip
+
+
+def test_two_passes_of_an_encoder(small: Any) -> None:
+    clip = noisy(60)
+    first = ui2c.Encoder(model=small, qp=30)
+    first.encode(clip)
+    wanted = round(1.2 * first.statistics.bytes)
+    encoder = ui2c.Encoder(model=small, size=wanted, first_pass=first.statistics, psnr=True)
+    data = encoder.encode(clip)
+    assert len(data) == pytest.approx(wanted, rel=0.03)
+    assert encoder.statistics.qp < 30
+    assert encoder.statistics.qp_deviation < 3 and encoder.statistics.psnr_deviation > 0
+    assert len(ui2c.Decoder(model=small).decode(data)) == 60
+
+
+def test_one_pass_of_an_encoder(small: Any) -> None:
+    encoder = ui2c.Encoder(model=small, bitrate=8000, fps=10, duration=12)
+    assert 8 * len(encoder.encode(noisy(120))) / 12 == pytest.approx(8000, rel=0.03)
+
+
+def test_every_stream_begins_anew(nano: Any) -> None:
+    clip = noisy(8)
+    encoder = ui2c.Encoder(model=nano, bitrate=8000)
+    assert encoder.encode(clip) == encoder.encode(clip)
+
+
+def test_a_unit_coded_again_leaves_no_trace(nano: Any) -> None:
+    """The decoder follows only if encoding twice does what encoding once does."""
+    encoder = ui2c.Encoder(model=nano, bitrate=6000, buffer=0.5, fps=FPS)
+    shown: list[YUV420] = []
+    encoder.reconstruction = shown.append
+    attempts = []
+    assert encoder.model is nano
+    control = Target(bitrate=6000, buffer=0.5).control()
+    again = type(control).too_large
+
+    def counting(self: Any, plan: Plan, qp: int, bits: int) -> bool:
+        attempts.append(again(self, plan, qp, bits))
+        return attempts[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(control), "too_large", counting)
+        data = encoder.encode(noisy(20))
+    assert any(attempts)
+    assert ui2c.Decoder(model=nano).decode(data) == shown
+
+
+def test_bounds(nano: Any) -> None:
+    clip = make_clip(16, 16, 8)
+    encoder = ui2c.Encoder(model=nano, bitrate=1e9, qp_range=(11, 40))
+    encoder.encode(clip)
+    assert encoder.statistics.units[-1].qp == 11
+    encoder = ui2c.Encoder(model=nano, bitrate=1, qp_range=(11, 40))
+    encoder.encode(clip)
+    assert {unit.qp for unit in encoder.statistics.units} == {40}
+    empty = ui2c.Encoder(model=nano, width=4, height=4)
+    empty.encode([])
+    assert math.isnan(empty.statistics.qp) and math.isnan(empty.statistics.qp_deviation)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"qp": 3, "bitrate": 5}, "qp and bitrate exclude each other"),
+        ({"bitrate": 0}, "bitrate must be above 0"),
+        ({"bitrate": 5, "buffer": -1}, "buffer must be above 0"),
+        ({"size": 100}, "size and first_pass go together"),
+        ({"qp_range": (5, 4)}, "qp_range must be"),
+        ({"qp": 64}, "0 .best. to 63"),
+    ],
+)
+def test_wrong_targets(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Target(**options)
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
+    from ui2c.cli import main
+    from ui2c.video import Description, open_sink
+
+    source, out = tmp_path / "in.y4m", tmp_path / "out.ui2c"
+    sink = open_sink(source, Description(48, 32))
+    for frame in noisy(40):
+        sink.write(frame)
+    sink.close()
+
+    def run(*options: object) -> int:
+        arguments = ["encode", source, out, "-y", "--model", "small", *options]
+        return main([str(argument) for argument in arguments])
+
+    assert run("--qp", 25, "-q") == 0
+    size = out.stat().st_size
+    assert run("--size", size) == 0
+    assert out.stat().st_size == pytest.approx(size, rel=0.06)
+    assert "qp 2" in capsys.readouterr().err
+    assert run("--bitrate", f"{size * 8 / 1.6 / 1000}k", "--passes", 2, "-q") == 0
+    assert out.stat().st_size == pytest.approx(size, rel=0.06)
+    assert run("--bitrate", "20k", "--progress", "json") == 0
+    assert '"event": "end"' in capsys.readouterr().err
+    for options, message in (
+        (("--size", "1M", "--passes", 1), "two passes"),
+        (("--passes", 2), "--passes goes with"),
+        (("--buffer", 0, "--bitrate", 5), "buffer must be above 0"),
+    ):
+        assert run(*options) == 2
+        assert message in capsys.readouterr().err

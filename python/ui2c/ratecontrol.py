@@ -1,7 +1,7 @@
 """Which qp each unit gets: a fixed one, one that holds a bitrate, one that meets a size.
 
-All of them predict what a unit will cost from what others have cost by one model: a step of qp
-changes the bits by the factor 2^-SLOPE, whatever the content.
+All of them predict what a unit will cost from what others have cost by one model: from qp 0 to a
+higher one the bits fall by the same factor, whatever the content; see `fall`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Protocol
 
 from ui2c.statistics import Statistics, UnitStatistics
 
-SLOPE = 0.075
-"""log2 of the bits per step of qp; 0.04 (best quality) to 0.09 were seen with the model `small`."""
-TYPICAL = -1.4
+LINEAR, SQUARE = 0.03, 0.00045
+"""Of `fall`; fitted to inter units of three clips at qp 0 to 63 with the model `small`."""
+TYPICAL = -1.25
 """log2 of the bits per pixel of an ordinary inter unit at qp 0, to begin with something."""
 INTRA = 2
 """log2 of how much more an intra unit takes."""
@@ -24,6 +24,18 @@ MEMORY = 0.2
 DOWN, UP = 2, 4
 """At most so much does qp change from unit to unit, where the buffer does not ask for more."""
 HIGHEST = 63
+
+
+def fall(qp: float) -> float:
+    """log2 of the bits at qp 0 over those at this one."""
+    return LINEAR * qp + SQUARE * qp * qp
+
+
+def qp_at(fallen: float) -> float:
+    """The inverse of `fall`; below 0 it goes on as straight as it is there."""
+    if fallen < 0:
+        return fallen / LINEAR
+    return (math.sqrt(LINEAR * LINEAR + 4 * SQUARE * fallen) - LINEAR) / (2 * SQUARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +109,13 @@ class HoldBitrate:
         fair = self._bitrate * plan.seconds
         window = min(self._seconds, max(self._left, self._seconds / 4))
         wanted = max(fair / 4, fair - self._debt * plan.seconds / window)
-        qp = (self._estimate(False) - math.log2(wanted / plan.pixels)) / SLOPE
+        qp = qp_at(self._estimate(False) - math.log2(wanted / plan.pixels))
         if self._last is not None:
             qp = min(max(qp, self._last - DOWN), self._last + UP)
         # An intra unit gets the qp of its neighbours, and is paid for by all of them; only the
         # buffer may ask for more. A fifth of it stays for what the prediction does not see.
         room = 0.8 * min(self._level + fair, self._bitrate * self._seconds)
-        fitting = (self._estimate(plan.intra) - math.log2(max(room, 1) / plan.pixels)) / SLOPE
+        fitting = qp_at(self._estimate(plan.intra) - math.log2(max(room, 1) / plan.pixels))
         return self._bounded(round(max(qp, fitting)))
 
     def too_large(self, plan: Plan, qp: int, bits: int) -> bool:
@@ -114,7 +126,7 @@ class HoldBitrate:
         self._debt += bits - fair
         self._left -= plan.seconds
         self._level = min(self._level + fair - bits, self._bitrate * self._seconds)
-        seen = bits / plan.pixels * 2 ** (SLOPE * qp)
+        seen = bits / plan.pixels * 2 ** fall(qp)
         known = self._expected.get(plan.intra, seen)
         self._expected[plan.intra] = known + MEMORY * (seen - known)
         self._last = qp
@@ -148,7 +160,7 @@ class MeetSize:
     ) -> None:
         self._left = 8.0 * (size - overhead)
         self._lowest, self._highest = lowest, highest
-        costs = [8 * unit.bytes * 2 ** (SLOPE * unit.qp) for unit in first_pass]
+        costs = [8 * unit.bytes * 2 ** fall(unit.qp) for unit in first_pass]
         self._costs = costs
         """Bits at qp 0, by the model."""
         self._ahead = [0.0]
@@ -163,7 +175,7 @@ class MeetSize:
         ahead = self._ahead[min(plan.index, len(self._costs))]
         if ahead <= 0 and self._last is not None:
             return self._last
-        qp = (math.log2(max(ahead, 1) / max(self._left, 1)) + self._error) / SLOPE
+        qp = qp_at(math.log2(max(ahead, 1) / max(self._left, 1)) + self._error)
         if self._last is not None:
             qp = min(max(qp, self._last - DOWN), self._last + UP)
         return min(max(round(qp), self._lowest), self._highest)
@@ -175,13 +187,13 @@ class MeetSize:
         self._left -= bits
         self._last = qp
         if plan.index < len(self._costs):
-            seen = math.log2(bits / self._costs[plan.index]) + SLOPE * qp
+            seen = math.log2(bits / self._costs[plan.index]) + fall(qp)
             self._error += MEMORY / 2 * (seen - self._error)
 
 
 def typical_qp(bits_per_pixel: float) -> int:
     """With which an ordinary clip takes about so many bits; for a first pass."""
-    qp = (TYPICAL - math.log2(max(bits_per_pixel, 1e-6))) / SLOPE
+    qp = qp_at(TYPICAL - math.log2(max(bits_per_pixel, 1e-6)))
     return min(max(round(qp), 0), HIGHEST)
 
 

@@ -358,6 +358,11 @@ class Stream:
 
     def _end(self, unit: _core.Unit) -> None:
         self.ended = True
+        if self.header is None:
+            # Without a header nothing can be said of frames, not even that so many are lost.
+            missing = CorruptError(f"byte {unit.offset}: the stream ends before any header")
+            self.failure = self.first_damage or missing
+            raise self.failure
         if unit.frames is not None:
             self._skip_to(unit.frames)
         if not self.lost and self.units:

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ui2c import _core
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import Codec
-from ui2c.network.config import distortion_weight
+from ui2c.network.config import STILL_OFFSETS, distortion_weight
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
@@ -220,6 +220,9 @@ def run_clip(
 ) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
+    Where stills are asked for, a blank unit codes its last frame as both and answers for that one
+    alone: for half of its weight, since rate and distortion are those of a frame's time.
+
     The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
     eighths. With
     `recompute` only the states between units are kept and the way back computes each unit again:
@@ -234,6 +237,8 @@ def run_clip(
     weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
     plane_weights = torch.tensor(weights_yuv, device=device) / 8
     mask = checkerboard(height // 2, width // 2, config.latent, device)
+    still_offsets = torch.tensor(STILL_OFFSETS, device=device)
+    last_alone = torch.tensor([0.0, 1.0], device=device)
 
     adapted = codec.start(start.reference)
     reference = start.reference
@@ -245,7 +250,14 @@ def run_clip(
         frames = batch.frames[:, first : first + config.frames_per_unit]
         source = frames.permute(0, 2, 3, 1, 4).flatten(3)
         cycle = (start.cycle + unit) % len(config.offsets)
-        rows = (start.rows[:, None] + offsets[cycle]).clamp(max=63)
+        rows = start.rows[:, None] + offsets[cycle]
+        shares = torch.ones(1, config.frames_per_unit, device=device)
+        if config.still and unit == 0:
+            alike = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
+            source = torch.where(blank[:, None, None, None], alike, source)
+            rows = torch.where(blank[:, None], start.rows[:, None] + still_offsets, rows)
+            shares = torch.where(blank[:, None], last_alone, shares)
+        rows = rows.clamp(max=63)
         prediction = None
         if config.motion:
             prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
@@ -261,9 +273,10 @@ def run_clip(
             distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
         latent_bpp = latent_bpp + result.latent_bits / pixels
         hyper_bpp = hyper_bpp + result.hyper_bits / pixels
-        weighted = weighted + (weights[rows] * distortion).mean(-1)
+        weighted = weighted + (weights[rows] * distortion * shares).mean(-1)
         unit_bits.append(result.rounded_bits / pixels)
-        errors.append(error.detach())
+        # What a still's other frame looks like is nobody's business.
+        errors.append(torch.where(shares[..., None] > 0, error, error[:, -1:]).detach())
         adapted = codec.follow(result.feature)
         reference = result.decoded[..., -96:]
         blank = torch.zeros_like(blank)

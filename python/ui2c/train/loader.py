@@ -49,9 +49,17 @@ class Loader:
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
     def batch(
-        self, count: int, units: int, step: int = 0, rank: int = 0, *, size: int = SIZE
+        self,
+        count: int,
+        units: int,
+        step: int = 0,
+        rank: int = 0,
+        *,
+        size: int = SIZE,
+        blank: bool = False,
     ) -> tuple[Batch, Start]:
-        """`count` clips of `units` units and `size` × `size`, with how each begins.
+        """`count` clips of `units` units and `size` × `size`, with how each begins: as the run's
+        references say, or all from nothing.
 
         What is drawn depends on the seed, the training step and the process alone (and on the
         shards present), so that a resumed run sees what an unbroken one would have seen.
@@ -67,17 +75,18 @@ class Loader:
         batch = Batch(
             frames, np.stack([clip[1] for clip in clips]), np.stack([clip[2] for clip in clips])
         )
-        return batch, self.start(frames, torch.from_numpy(rows))
+        share = 1.0 if blank else self.blank_share
+        return batch, self.start(frames, torch.from_numpy(rows), share)
 
-    def start(self, frames: Tensor, rows: Tensor) -> Start:
+    def start(self, frames: Tensor, rows: Tensor, blank_share: float) -> Start:
         """Hybrid reference: blank for a share of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
         """
         count = len(rows)
         kind = torch.from_numpy(self.random.random(count))
-        blank = kind < self.blank_share
-        noisy = kind >= (1 + self.blank_share) / 2
+        blank = kind < blank_share
+        noisy = kind >= (1 + blank_share) / 2
         noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * noisy
         grain = self.random.standard_normal(frames[:, 0].shape, dtype=np.float32)
         reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]

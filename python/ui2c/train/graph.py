@@ -21,6 +21,10 @@ from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
 
+LEAD = 16
+"""Most rows by which a still is better than the units after it: these learn to keep a reference
+that is better than what they would make of it, and an encoder may choose."""
+
 FACTORS = (8, 4, 4)
 """By how much Y, U and V are unshuffled in a packed frame."""
 
@@ -42,12 +46,14 @@ class Batch:
 
 @dataclass
 class Start:
-    """How the clips of a batch begin: base rows, place in the quality cycle, first reference."""
+    """How the clips of a batch begin: base rows, place in the quality cycle, first reference, and
+    by how many rows a still is better than the units after it."""
 
     rows: Tensor
     cycle: Tensor
     blank: Tensor
     reference: Tensor
+    lead: Tensor | None = None
 
 
 @dataclass
@@ -251,18 +257,21 @@ def run_clip(
         source = frames.permute(0, 2, 3, 1, 4).flatten(3)
         cycle = (start.cycle + unit) % len(config.offsets)
         rows = start.rows[:, None] + offsets[cycle]
+        base = start.rows
         shares = torch.ones(1, config.frames_per_unit, device=device)
         if config.still and unit == 0:
+            if start.lead is not None:
+                base = torch.where(blank, base + start.lead, base).clamp(max=63)
             alike = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
             source = torch.where(blank[:, None, None, None], alike, source)
-            rows = torch.where(blank[:, None], start.rows[:, None] + still_offsets, rows)
+            rows = torch.where(blank[:, None], base[:, None] + still_offsets, rows)
             shares = torch.where(blank[:, None], last_alone, shares)
         rows = rows.clamp(max=63)
         prediction = None
         if config.motion:
             prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
             prediction = prediction * (~blank)[:, None, None, None]
-        inputs = codec, adapted, source, prediction, start.rows, rows, blank, mask
+        inputs = codec, adapted, source, prediction, base, rows, blank, mask
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )

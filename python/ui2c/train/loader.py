@@ -12,7 +12,7 @@ from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
 from ui2c.train.config import BLANK_SHARES
-from ui2c.train.graph import Batch, Start
+from ui2c.train.graph import LEAD, Batch, Start
 from ui2c.train.shards import LAGRANGIANS as LEVEL_LAGRANGIANS
 from ui2c.train.shards import SIZE
 
@@ -76,9 +76,9 @@ class Loader:
             frames, np.stack([clip[1] for clip in clips]), np.stack([clip[2] for clip in clips])
         )
         share = 1.0 if blank else self.blank_share
-        return batch, self.start(frames, torch.from_numpy(rows), share)
+        return batch, self.start(frames, torch.from_numpy(rows), share, alone=units == 1)
 
-    def start(self, frames: Tensor, rows: Tensor, blank_share: float) -> Start:
+    def start(self, frames: Tensor, rows: Tensor, blank_share: float, *, alone: bool) -> Start:
         """Hybrid reference: blank for a share of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
@@ -92,7 +92,9 @@ class Loader:
         reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]
         reference = reference * (~blank)[:, None, None, None]
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
-        return Start(rows, cycle * ~blank, blank, reference)
+        # Alone, a still's row is as random as it can be.
+        lead = torch.from_numpy(self.random.integers(0, LEAD + 1, count)) * (not alone)
+        return Start(rows, cycle * ~blank, blank, reference, lead)
 
     def clip(
         self, units: int, row: int, size: int = SIZE

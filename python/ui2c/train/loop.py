@@ -135,7 +135,11 @@ class Trainer:
         torch.manual_seed(int(place.generate_state(1)[0]))
         batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
         start = Start(
-            *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
+            start.rows.to(self.device),
+            start.cycle.to(self.device),
+            start.blank.to(self.device),
+            start.reference.to(self.device),
+            None if start.lead is None else start.lead.to(self.device),
         )
         loss, result = self.loss(batch, start, stage, intra)
         for p in self.codec.parameters():

@@ -70,6 +70,20 @@ def test_random_access_shows_what_decoding_from_the_start_shows() -> None:
         assert np.array_equal(reader[index].y, whole[index].y)
 
 
+def test_a_still_leads_by_what_the_model_says() -> None:
+    (frame,) = [frame.planes for frame in make_clip(48, 32, 1)]
+    streams = {}
+    for lead, qp in ((0, 22), (8, 30), (8, 3), (0, 0)):
+        model = replace(STILL, config=replace(STILL.config, lead=lead))
+        unit = PairCoder(model, width=48, height=32).encode([frame], qp=qp, cycle=0, intra=True)
+        assert unit.qp == qp
+        streams[lead, qp] = unit.stream
+    # The best row is the end of it.
+    assert streams[8, 30] == streams[0, 22] and streams[8, 3] == streams[0, 0]
+    with pytest.raises(ValueError, match="lead"):
+        replace(STILL.config, lead=64)
+
+
 def test_a_still_of_two_frames_is_refused() -> None:
     clip = [frame.planes for frame in make_clip(32, 32, 2)]
     coder = PairCoder(STILL, width=32, height=32)

@@ -209,10 +209,11 @@ class PairCoder:
 
     def _rows(self, qp: int, cycle: int, intra: bool) -> Tensor:
         offsets = torch.tensor([self.model.config.unit_offsets(cycle, intra)], device=self.device)
-        return (63 - qp + offsets).clamp(max=63)
+        return (self.model.config.base_row(qp, intra) + offsets).clamp(max=63)
 
     def _hyper_index(self, qp: int, intra: bool, shape: Sequence[int]) -> NDArray[np.uint8]:
-        channels = self.model.hyper_index[int(intra), 63 - qp]
+        row = self.model.config.base_row(qp, intra)
+        channels = self.model.hyper_index[int(intra), row]
         return np.broadcast_to(channels, tuple(shape)).flatten()
 
     def _context(self, intra: bool, prediction: Tensor | None, rows: Tensor) -> Context:

@@ -34,7 +34,8 @@ class CodecConfig:
     `entropy` the width of the hyper codec at 1/16 and half that of the fusion and spatial stages
     (0: as many as y). `linear` adds a linear path from the frames to y and back. With `still` a
     unit that starts blank carries one frame, given to the network as both: what is new in the
-    second costs less in a unit that has the first to predict from. Depths count blocks.
+    second costs less in a unit that has the first to predict from. It is coded as if its qp were
+    less by `lead`, since all that follows refers to it. Depths count blocks.
     """
 
     name: str
@@ -54,12 +55,15 @@ class CodecConfig:
     entropy: int = 0
     linear: bool = False
     still: bool = False
+    lead: int = 0
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
             value = getattr(self, field)
             if value < 16 or value % 16:
                 raise ValueError(f"{field} must be a positive multiple of 16, not {value}")
+        if not 0 <= self.lead < QUALITIES:
+            raise ValueError(f"lead must be in 0 … {QUALITIES - 1}, not {self.lead}")
         if self.entropy < 0 or self.entropy % 16:
             raise ValueError(f"entropy must be zero or a multiple of 16, not {self.entropy}")
         if self.frames_per_unit not in (1, 2):
@@ -73,6 +77,11 @@ class CodecConfig:
     def unit_offsets(self, cycle: int, intra: bool) -> tuple[int, ...]:
         """Quality offsets of the frames of one unit."""
         return STILL_OFFSETS if intra and self.still else self.offsets[cycle]
+
+    def base_row(self, qp: int, intra: bool) -> int:
+        """Quality row of a unit, before the offsets of its frames."""
+        lead = self.lead if intra and self.still else 0
+        return min(QUALITIES - 1 - qp + lead, QUALITIES - 1)
 
     def unit_frames(self, intra: bool) -> int:
         """Most frames that a unit can carry."""

@@ -11,7 +11,7 @@ from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import KNOTS, CodecConfig, distortion_weight
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
 
-CHANGEABLE = {"name", "latent", "entropy", "linear", "still"}
+CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead"}
 """In what a widened configuration may differ."""
 
 FIT_ROW = 63

@@ -5,8 +5,11 @@ use crate::motion::plane::Padded;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 use super::residual::TILE;
+use crate::cpu::{Kind, Level};
 
 /// Pairs of columns that are summed up at a time.
 pub(super) const LANES: usize = 8;
@@ -158,15 +161,30 @@ pub(super) fn sum_spans(
     lattice: &Lattice,
     v: &Span,
 ) -> Vec<Moments> {
-    #[cfg(target_arch = "x86_64")]
-    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2 {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) };
-    }
-    sum_spans_with(layout, weights, columns, lattice, v, sum_strip)
+    sum_spans_at(Level::highest(), layout, weights, columns, lattice, v)
 }
 
-/// As `sum_spans`; `sum_strip` is the function of that name or a faster one.
+/// The same with the instructions of a level.
+fn sum_spans_at(
+    level: Level,
+    layout: &Layout,
+    weights: &[f32],
+    columns: usize,
+    lattice: &Lattice,
+    v: &Span,
+) -> Vec<Moments> {
+    match level.kind() {
+        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, LaneSums::column),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's.
+        Kind::Avx2 => unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Avx512 => unsafe { avx512::sum_spans(layout, weights, columns, lattice, v) },
+    }
+}
+
+/// As `sum_spans`; `sum_column` is `LaneSums::column` or a faster one.
 #[inline(always)]
 fn sum_spans_with(
     layout: &Layout,
@@ -174,7 +192,7 @@ fn sum_spans_with(
     columns: usize,
     lattice: &Lattice,
     v: &Span,
-    sum_strip: impl Fn(&Strip) -> StripSums,
+    sum_column: impl Fn(&Column) -> LaneSums,
 ) -> Vec<Moments> {
     let unit = 1.0 / (2 * lattice.step()) as f32;
     let mut out = Vec::with_capacity(lattice.horizontal.spans.len());
@@ -191,24 +209,57 @@ fn sum_spans_with(
             }
             let tile = x / TILE;
             let tiles = [tile, (tile + 1).min(columns - 1)];
-            let mut sums = LaneSums::default();
-            for y in (v.start..v.end).step_by(STRIP) {
-                let count = STRIP.min(v.end - y);
-                let strip = sum_strip(&layout.strip(x, y, count));
-                let middle = (y - v.start) as f32 + 0.5 * (count - 1) as f32;
-                let b = (v.weight as f32 + 2.0 * middle) * unit;
-                let row = y / TILE * columns;
-                let weights = tiles.map(|tile| weights[row + tile]);
-                sums.add(&strip, &weights, b, &counts);
-            }
-            moments.add(&sums, &a);
+            moments.add(
+                &sum_column(&Column { layout, weights, columns, x, tiles, v, unit, counts }),
+                &a,
+            );
         }
         out.push(moments.sum());
     }
     out
 }
 
+/// A group of columns at one span down.
+struct Column<'a> {
+    layout: &'a Layout<'a>,
+    weights: &'a [f32],
+    /// Tiles to a row.
+    columns: usize,
+    x: usize,
+    /// Those of the two halves.
+    tiles: [usize; 2],
+    v: &'a Span,
+    /// 1/(2 · step).
+    unit: f32,
+    /// How often lanes count.
+    counts: [f32; LANES],
+}
+
+impl Column<'_> {
+    /// Strips with the weights of their halves' tiles and the weight down.
+    #[inline(always)]
+    fn strips(&self) -> impl Iterator<Item = (Strip<'_>, [f32; 2], f32)> {
+        let v = self.v;
+        (v.start..v.end).step_by(STRIP).map(move |y| {
+            let count = STRIP.min(v.end - y);
+            let middle = (y - v.start) as f32 + 0.5 * (count - 1) as f32;
+            let b = (v.weight as f32 + 2.0 * middle) * self.unit;
+            let row = y / TILE * self.columns;
+            let weights = self.tiles.map(|tile| self.weights[row + tile]);
+            (self.layout.strip(self.x, y, count), weights, b)
+        })
+    }
+}
+
 impl LaneSums {
+    fn column(column: &Column) -> Self {
+        let mut sums = Self::default();
+        for (strip, weights, b) in column.strips() {
+            sums.add(&sum_strip(&strip), &weights, b, &column.counts);
+        }
+        sums
+    }
+
     /// Adds a strip at which the weight down is `b`, its left and right half with these weights;
     /// lanes count as often as `counts` says.
     #[inline(always)]
@@ -242,13 +293,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::motion::geometry::Kind;
+    use crate::motion::geometry;
     use crate::motion::plane::Plane;
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
 
-        /// At the level of this processor and plainly, bit for bit.
+        /// At every level of this processor and plainly, bit for bit.
         #[test]
         fn the_fast_sums_are_the_plain_ones(
             size in [1usize..70, 1usize..50],
@@ -268,16 +319,19 @@ mod tests {
             let frame = Padded::new(&Plane::new(width, height, &frame).unwrap(), [64; 2], [64; 2]);
             let layout = Layout::new(&prediction, &frame);
             let cells = [height.div_ceil(step), width.div_ceil(step)];
-            let lattice = Lattice::new(size, cells, step, Kind::Luma);
+            let lattice = Lattice::new(size, cells, step, geometry::Kind::Luma);
             let columns = width.div_ceil(TILE);
             let weights: Vec<f32> =
                 (0..columns * height.div_ceil(TILE)).map(|k| f32::from(pick(k)) + 0.1).collect();
             for v in &lattice.vertical.spans {
-                let fast = sum_spans(&layout, &weights, columns, &lattice, v);
-                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, sum_strip);
-                for (fast, plain) in fast.iter().zip(&plain) {
-                    prop_assert_eq!(fast.products, plain.products);
-                    prop_assert_eq!(fast.errors, plain.errors);
+                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, LaneSums::column);
+                for &level in Level::available() {
+                    let fast = sum_spans_at(level, &layout, &weights, columns, &lattice, v);
+                    prop_assert_eq!(fast.len(), plain.len());
+                    for (fast, plain) in fast.iter().zip(&plain) {
+                        prop_assert_eq!(fast.products, plain.products);
+                        prop_assert_eq!(fast.errors, plain.errors);
+                    }
                 }
             }
         }

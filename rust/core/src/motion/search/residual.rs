@@ -146,6 +146,7 @@ fn butterflies(terms: &mut Terms) {
 #[inline(always)]
 fn weigh(terms: &Terms, cost: Cost, count: usize, out: &mut Residual) {
     let scale = (1.0 / (cost.floor() * (TILE * TILE) as f32)).sqrt();
+    let steepest = 0.5 * std::f32::consts::LOG2_E * cost.scale() / cost.floor();
     let mut bits = [0.0; LANES];
     // Of s, the squares, and of 1 / (1 + s).
     let mut squares = [0.0; LANES];
@@ -179,7 +180,7 @@ fn weigh(terms: &Terms, cost: Cost, count: usize, out: &mut Residual) {
         let coded = (TILE * TILE) as f32 - sum(&small);
         // Of hardly anything, the slope is that of a small error.
         let share = if squares < 0.01 { 1.0 } else { coded / squares };
-        out.slopes.push(0.5 * std::f32::consts::LOG2_E * share * cost.scale() / cost.floor());
+        out.slopes.push(share * steepest);
     }
 }
 

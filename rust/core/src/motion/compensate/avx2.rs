@@ -158,17 +158,22 @@ fn predict_group<const ROWS: usize>(
     dy: &[i32; GROUP],
 ) -> [__m128i; ROWS] {
     let mut out = [_mm_setzero_si128(); ROWS];
-    let (dx, first_x) = (pack(dx), dx[0]);
-    let (dy, first_y) = (pack(dy), dy[0]);
+    let at_x = |k: usize| dx[k] >> 4;
+    let at_y = |k: usize| dy[k] >> 4;
+    let (first_x, first_y) = (at_x(0), at_y(0));
+    let half = GROUP / 2;
+    let (left, right) = ([first_x, at_x(half - 1)], [at_x(half), at_x(GROUP - 1)]);
+    let last_y = at_y(GROUP - 1);
+    let (dx, dy) = (pack(dx), pack(dy));
     let taps = Taps::new(tables, dx, dy);
     let (whole_x, whole_y) = (_mm256_srai_epi16(dx, 4), _mm256_srai_epi16(dy, 4));
     let differences = _mm256_or_si256(
-        _mm256_xor_si256(whole_x, _mm256_set1_epi16((first_x >> 4) as i16)),
-        _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
+        _mm256_xor_si256(whole_x, _mm256_set1_epi16(first_x as i16)),
+        _mm256_xor_si256(whole_y, _mm256_set1_epi16(first_y as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
         let rows = TAPS - 1 + ROWS;
-        let window = Window::new(reference, x + (first_x >> 4), y + (first_y >> 4), rows);
+        let window = Window::new(reference, x + first_x, y + first_y, rows);
         let pairs = [tables.inner, tables.outer];
         let mut a = across(window.halves(0), pairs, &taps);
         let mut b = across(window.halves(1), pairs, &taps);
@@ -185,6 +190,11 @@ fn predict_group<const ROWS: usize>(
     let (top, bottom) = (top.max(i16::MIN.into()) as i16, bottom.min(i16::MAX.into()) as i16);
     let whole_y = _mm256_max_epi16(whole_y, _mm256_set1_epi16(top));
     let whole_y = _mm256_min_epi16(whole_y, _mm256_set1_epi16(bottom));
+    let outermost = [first_y, last_y].map(|at| at.clamp(top.into(), bottom.into()));
+    if let Some(all) = Spread::of_all(whole_x, whole_y, [left, right, outermost]) {
+        all.interpolate(reference, tables, [x, y], &taps, &mut out);
+        return out;
+    }
     let mut left = _mm256_set1_epi16(-1);
     loop {
         let spread = Spread::new(whole_x, whole_y, left);

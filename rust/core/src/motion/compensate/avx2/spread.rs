@@ -8,6 +8,9 @@ use crate::motion::plane::Padded;
 /// Rows that samples of a group may be apart to be taken from the same window.
 const MOST_DOWN: i16 = 15;
 
+/// Of the 16 samples that a half loads, the first of its 8 is at most so far in.
+const MOST_ACROSS: i16 = 16 - (8 + TAPS as i16 - 1);
+
 /// Samples of a group whose whole positions differ by so little that one window holds them all.
 pub(super) struct Spread {
     pub lanes: __m256i,
@@ -22,13 +25,33 @@ pub(super) struct Spread {
 }
 
 impl Spread {
+    /// The whole group, if its first and last samples and those in the middle are the outermost, as
+    /// they mostly are; `ends` are their whole positions: two across for each half, two down.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub fn of_all(whole_x: __m256i, whole_y: __m256i, ends: [[i32; 2]; 3]) -> Option<Self> {
+        let [left, right, down] = ends;
+        let x = [left[0].min(left[1]), right[0].min(right[1])];
+        let (y, apart) = (down[0].min(down[1]), down[0].abs_diff(down[1]));
+        if apart > MOST_DOWN as u32 {
+            return None;
+        }
+        let first = _mm256_set_m128i(_mm_set1_epi16(x[1] as i16), _mm_set1_epi16(x[0] as i16));
+        let dx = _mm256_sub_epi16(whole_x, first);
+        let dy = _mm256_sub_epi16(whole_y, _mm256_set1_epi16(y as i16));
+        let near_x = _mm256_min_epu16(dx, _mm256_set1_epi16(MOST_ACROSS));
+        let near_y = _mm256_min_epu16(dy, _mm256_set1_epi16(apart as i16));
+        let far = _mm256_or_si256(_mm256_xor_si256(dx, near_x), _mm256_xor_si256(dy, near_y));
+        let lanes = _mm256_set1_epi16(-1);
+        let apart = apart as usize;
+        (_mm256_testz_si256(far, far) == 1).then_some(Self { lanes, x, y, dx, dy, apart })
+    }
+
     /// Of those that are `left`, the uppermost and what is near, and of these the leftmost of each
     /// half.
     #[target_feature(enable = "avx2")]
     #[inline]
     pub fn new(whole_x: __m256i, whole_y: __m256i, left: __m256i) -> Self {
-        /// Of the 16 samples that a half loads, the first of its 8 is at most so far in.
-        const MOST_ACROSS: i16 = 16 - (8 + TAPS as i16 - 1);
         let none = _mm256_set1_epi16(i16::MAX);
         let y = least(_mm256_blendv_epi8(none, whole_y, left));
         let dy = _mm256_sub_epi16(whole_y, _mm256_set1_epi16(y as i16));

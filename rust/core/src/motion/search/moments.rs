@@ -102,46 +102,21 @@ pub(super) struct Moments {
     pub errors: [[[f32; 2]; 2]; 2],
 }
 
-/// As `LaneSums`, times powers of the weight across.
-#[derive(Default)]
-struct LaneMoments {
-    products: [[[[f32; LANES]; 3]; 3]; 3],
-    errors: [[[[f32; LANES]; 2]; 2]; 2],
-}
-
-impl LaneMoments {
+impl Moments {
     /// Adds lanes at which the weight across is `a`.
-    #[inline(always)]
     fn add(&mut self, sums: &LaneSums, a: &[f32; LANES]) {
+        let times_a = |lanes: &[f32; LANES]| std::array::from_fn(|k| lanes[k] * a[k]);
         let inputs = sums.products.iter().flatten();
         for (out, lanes) in self.products.iter_mut().flatten().zip(inputs) {
-            for k in 0..LANES {
-                let times_a = lanes[k] * a[k];
-                out[0][k] += lanes[k];
-                out[1][k] += times_a;
-                out[2][k] += times_a * a[k];
-            }
+            let once = times_a(lanes);
+            out[0] += total(lanes);
+            out[1] += total(&once);
+            out[2] += total(&times_a(&once));
         }
         for (out, lanes) in self.errors.iter_mut().flatten().zip(sums.errors.iter().flatten()) {
-            for k in 0..LANES {
-                out[0][k] += lanes[k];
-                out[1][k] += lanes[k] * a[k];
-            }
+            out[0] += total(lanes);
+            out[1] += total(&times_a(lanes));
         }
-    }
-
-    #[inline(always)]
-    fn sum(&self) -> Moments {
-        let mut moments = Moments::default();
-        let outputs = moments.products.iter_mut().flatten().flatten();
-        for (out, lanes) in outputs.zip(self.products.iter().flatten().flatten()) {
-            *out = total(lanes);
-        }
-        let outputs = moments.errors.iter_mut().flatten().flatten();
-        for (out, lanes) in outputs.zip(self.errors.iter().flatten().flatten()) {
-            *out = total(lanes);
-        }
-        moments
     }
 }
 
@@ -174,7 +149,7 @@ fn sum_spans_at(
     v: &Span,
 ) -> Vec<Moments> {
     match level.kind() {
-        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, LaneSums::column),
+        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, add_column),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's.
         Kind::Avx2 => unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) },
@@ -184,7 +159,7 @@ fn sum_spans_at(
     }
 }
 
-/// As `sum_spans`; `sum_column` is `LaneSums::column` or a faster one.
+/// As `sum_spans`; `add_column` is the function of that name or a faster one.
 #[inline(always)]
 fn sum_spans_with(
     layout: &Layout,
@@ -192,12 +167,12 @@ fn sum_spans_with(
     columns: usize,
     lattice: &Lattice,
     v: &Span,
-    sum_column: impl Fn(&Column) -> LaneSums,
+    add_column: impl Fn(&Column, &mut Moments),
 ) -> Vec<Moments> {
     let unit = 1.0 / (2 * lattice.step()) as f32;
     let mut out = Vec::with_capacity(lattice.horizontal.spans.len());
     for h in &lattice.horizontal.spans {
-        let mut moments = LaneMoments::default();
+        let mut moments = Moments::default();
         for x in (h.start..h.end).step_by(GROUP) {
             let mut a = [0.0; LANES];
             let mut counts = [0.0; LANES];
@@ -209,14 +184,21 @@ fn sum_spans_with(
             }
             let tile = x / TILE;
             let tiles = [tile, (tile + 1).min(columns - 1)];
-            moments.add(
-                &sum_column(&Column { layout, weights, columns, x, tiles, v, unit, counts }),
-                &a,
-            );
+            let column = Column { layout, weights, columns, x, tiles, v, unit, a, counts };
+            add_column(&column, &mut moments);
         }
-        out.push(moments.sum());
+        out.push(moments);
     }
     out
+}
+
+/// Adds the samples between the rows of the span.
+fn add_column(column: &Column, moments: &mut Moments) {
+    let mut sums = LaneSums::default();
+    for (strip, weights, b) in column.strips() {
+        sums.add(&sum_strip(&strip), &weights, b, &column.counts);
+    }
+    moments.add(&sums, &column.a);
 }
 
 /// A group of columns at one span down.
@@ -231,7 +213,8 @@ struct Column<'a> {
     v: &'a Span,
     /// 1/(2 · step).
     unit: f32,
-    /// How often lanes count.
+    /// The weights across of its lanes, and how often they count.
+    a: [f32; LANES],
     counts: [f32; LANES],
 }
 
@@ -252,14 +235,6 @@ impl Column<'_> {
 }
 
 impl LaneSums {
-    fn column(column: &Column) -> Self {
-        let mut sums = Self::default();
-        for (strip, weights, b) in column.strips() {
-            sums.add(&sum_strip(&strip), &weights, b, &column.counts);
-        }
-        sums
-    }
-
     /// Adds a strip at which the weight down is `b`, its left and right half with these weights;
     /// lanes count as often as `counts` says.
     #[inline(always)]
@@ -324,7 +299,7 @@ mod tests {
             let weights: Vec<f32> =
                 (0..columns * height.div_ceil(TILE)).map(|k| f32::from(pick(k)) + 0.1).collect();
             for v in &lattice.vertical.spans {
-                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, LaneSums::column);
+                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, add_column);
                 for &level in Level::available() {
                     let fast = sum_spans_at(level, &layout, &weights, columns, &lattice, v);
                     prop_assert_eq!(fast.len(), plain.len());

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Column, LANES, LaneSums, Layout, Moments, STRIP, Strip, sum_spans_with};
+use super::{Column, LANES, Layout, Moments, STRIP, Strip, sum_spans_with};
 use crate::motion::geometry::{Lattice, Span};
 
 #[target_feature(enable = "avx2")]
@@ -13,17 +13,17 @@ pub(super) fn sum_spans(
     lattice: &Lattice,
     v: &Span,
 ) -> Vec<Moments> {
-    sum_spans_with(layout, weights, columns, lattice, v, |column| sum_column(column))
+    sum_spans_with(layout, weights, columns, lattice, v, |column, out| add_column(column, out))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn sum_column(column: &Column) -> LaneSums {
+fn add_column(column: &Column, moments: &mut Moments) {
     let mut sums = Sums::new(&column.counts);
     for (strip, weights, b) in column.strips() {
         sums.add(sum_strip(&strip), weights, b);
     }
-    sums.lanes()
+    sums.add_to(moments, &column.a);
 }
 
 #[target_feature(enable = "avx2")]
@@ -104,9 +104,7 @@ impl Sums {
     #[inline]
     pub fn new(counts: &[f32; LANES]) -> Self {
         let zero = _mm256_setzero_ps();
-        // SAFETY: the array is of 32 bytes.
-        let counts = unsafe { _mm256_loadu_ps(counts.as_ptr()) };
-        Self { counts, products: [[zero; 3]; 3], errors: [[zero; 2]; 2] }
+        Self { counts: load(counts), products: [[zero; 3]; 3], errors: [[zero; 2]; 2] }
     }
 
     /// As `LaneSums::add`.
@@ -131,18 +129,54 @@ impl Sums {
         }
     }
 
-    #[inline(always)]
-    pub fn lanes(self) -> LaneSums {
-        // SAFETY: any bits are numbers.
-        unsafe {
-            LaneSums {
-                products: std::mem::transmute::<[[__m256; 3]; 3], [[[f32; LANES]; 3]; 3]>(
-                    self.products,
-                ),
-                errors: std::mem::transmute::<[[__m256; 2]; 2], [[[f32; LANES]; 2]; 2]>(
-                    self.errors,
-                ),
+    /// As `Moments::add`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub fn add_to(&self, moments: &mut Moments, a: &[f32; LANES]) {
+        let a = load(a);
+        for (out, sums) in moments.products.iter_mut().zip(self.products) {
+            let mut powers = [_mm256_setzero_ps(); 12];
+            for (powers, lanes) in powers.as_chunks_mut::<3>().0.iter_mut().zip(sums) {
+                let once = _mm256_mul_ps(lanes, a);
+                *powers = [lanes, once, _mm256_mul_ps(once, a)];
             }
+            add_totals(&powers, out.as_flattened_mut());
+        }
+        for (out, [one, two]) in moments.errors.iter_mut().zip(self.errors) {
+            let powers = [one, _mm256_mul_ps(one, a), two, _mm256_mul_ps(two, a)];
+            add_totals(&powers, out.as_flattened_mut());
         }
     }
+}
+
+/// Adds the total of each vector, as the function of that name in the module above.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_totals(vectors: &[__m256], out: &mut [f32]) {
+    for (vectors, out) in vectors.as_chunks::<4>().0.iter().zip(out.chunks_mut(4)) {
+        let [p, q, r, s] = [half(vectors[0]), half(vectors[1]), half(vectors[2]), half(vectors[3])];
+        let left = _mm_add_ps(_mm_movelh_ps(p, q), _mm_movehl_ps(q, p));
+        let right = _mm_add_ps(_mm_movelh_ps(r, s), _mm_movehl_ps(s, r));
+        let totals = _mm_add_ps(
+            _mm_shuffle_ps::<0b10_00_10_00>(left, right),
+            _mm_shuffle_ps::<0b11_01_11_01>(left, right),
+        );
+        // SAFETY: any bits are numbers.
+        let totals: [f32; 4] = unsafe { std::mem::transmute(totals) };
+        out.iter_mut().zip(totals).for_each(|(out, total)| *out += total);
+    }
+}
+
+/// The sums of lanes four apart.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn half(lanes: __m256) -> __m128 {
+    _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(lanes: &[f32; LANES]) -> __m256 {
+    // SAFETY: the array is of 32 bytes.
+    unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Sums;
-use super::{Column, LaneSums, Layout, Moments, STRIP, Strip, sum_spans_with};
+use super::{Column, Layout, Moments, STRIP, Strip, sum_spans_with};
 use crate::motion::geometry::{Lattice, Span};
 
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512vnni")]
@@ -14,17 +14,17 @@ pub(super) fn sum_spans(
     lattice: &Lattice,
     v: &Span,
 ) -> Vec<Moments> {
-    sum_spans_with(layout, weights, columns, lattice, v, |column| sum_column(column))
+    sum_spans_with(layout, weights, columns, lattice, v, |column, out| add_column(column, out))
 }
 
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512vnni")]
 #[inline]
-fn sum_column(column: &Column) -> LaneSums {
+fn add_column(column: &Column, moments: &mut Moments) {
     let mut sums = Sums::new(&column.counts);
     for (strip, weights, b) in column.strips() {
         sums.add(sum_strip(&strip), weights, b);
     }
-    sums.lanes()
+    sums.add_to(moments, &column.a);
 }
 
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512vnni")]

@@ -94,25 +94,35 @@ impl Spread {
             let samples = _mm256_set_m128i(right.load::<0>(row), left.load::<0>(row));
             across(samples, pairs, taps)
         };
+        let put = |out: &mut __m128i, samples: __m128i, twos: usize| {
+            let lanes = _mm256_cmpeq_epi16(below, _mm256_set1_epi16(twos as i16));
+            let lanes = narrow(_mm256_packs_epi16(lanes, lanes));
+            *out = _mm_blendv_epi8(*out, samples, lanes);
+        };
         let mut last = across(0);
-        let mut sums = [_mm256_setzero_si256(); TAPS - 1];
-        for k in 0..rows - 1 {
-            let next = across(k + 1);
-            let d = _mm256_blendv_epi8(last, next, odd);
+        let mut sum = |row: usize| {
+            let next = across(row + 1);
+            let sum = _mm256_blendv_epi8(last, next, odd);
             last = next;
-            let [a, b, c] = sums;
-            sums = [b, c, d];
-            let Some(row) = k.checked_sub(TAPS - 1) else { continue };
-            if ROWS == 1 && row % 2 == 1 {
-                continue;
+            sum
+        };
+        let [mut a, mut b] = [sum(0), sum(1)];
+        if ROWS == 1 {
+            for twos in 0..=self.apart / 2 {
+                let (c, d) = (sum(2 * twos + 2), sum(2 * twos + 3));
+                put(&mut out[0], down([a, b, c, d], taps), twos);
+                (a, b) = (c, d);
             }
+            return;
+        }
+        let mut c = sum(2);
+        for row in 0..rows - TAPS {
+            let d = sum(row + TAPS - 1);
             let samples = down([a, b, c, d], taps);
+            (a, b, c) = (b, c, d);
             for (j, out) in out.iter_mut().enumerate() {
                 if row >= j && (row - j).is_multiple_of(2) {
-                    let here = _mm256_set1_epi16(((row - j) / 2) as i16);
-                    let lanes = _mm256_cmpeq_epi16(below, here);
-                    let lanes = narrow(_mm256_packs_epi16(lanes, lanes));
-                    *out = _mm_blendv_epi8(*out, samples, lanes);
+                    put(out, samples, (row - j) / 2);
                 }
             }
         }

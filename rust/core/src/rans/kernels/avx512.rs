@@ -147,28 +147,32 @@ pub(super) unsafe fn keys(
         let lower = _mm512_permutex2var_epi8(largest[0], tables, largest[1]);
         let upper = _mm512_permutex2var_epi8(largest[2], tables, largest[3]);
         let largest = _mm512_mask_blend_epi8(_mm512_movepi8_mask(tables), lower, upper);
-        let halves = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
-        let mut sizes = [_mm256_setzero_si256(); 2];
-        for (half, tables) in halves.into_iter().enumerate() {
+        let tables = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
+        let largest = [_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64::<1>(largest)];
+        for half in 0..2 {
             let coded = (coded >> (32 * half)) as u32;
             let there = (there >> (32 * half)) as u32;
             let start = symbols.as_ptr().wrapping_add(32 * half);
             // SAFETY: only what is there is read; the chunks are of equal length.
             let symbols = unsafe { _mm512_maskz_loadu_epi16(there, start) };
-            wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
-            sizes[half] = _mm512_cvtusepi16_epi8(_mm512_abs_epi16(symbols));
-            let held =
-                _mm512_cmple_epu16_mask(_mm512_abs_epi16(symbols), _mm512_set1_epi16(MAX_SYMBOL));
-            let columns =
-                _mm512_maskz_add_epi16(held, symbols, _mm512_set1_epi16(COLUMNS as i16 / 2));
-            let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(tables));
-            let front = _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns));
+            let sizes = _mm512_abs_epi16(symbols);
+            let limits = _mm512_cvtepu8_epi16(largest[half]);
+            let beyond = _mm512_mask_cmpgt_epu16_mask(coded, sizes, limits);
+            escapes |= beyond;
+            let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(tables[half]));
+            let columns = _mm512_add_epi16(symbols, _mm512_set1_epi16(COLUMNS as i16 / 2));
+            let front = if coded == u32::MAX && beyond == 0 {
+                _mm512_or_si512(rows, columns)
+            } else {
+                wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
+                let held = _mm512_cmple_epu16_mask(sizes, _mm512_set1_epi16(MAX_SYMBOL));
+                let columns = _mm512_maskz_mov_epi16(held, columns);
+                _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns))
+            };
             // SAFETY: count is at most the elements before, so 32 more are within `out`.
             unsafe { _mm512_storeu_epi16(out.as_mut_ptr().add(count).cast(), front) };
             count += coded.count_ones() as usize;
         }
-        let sizes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(sizes[0]), sizes[1]);
-        escapes |= _mm512_mask_cmpgt_epu8_mask(coded, sizes, largest);
     }
     Keys { count, escapes: escapes != 0, wrong: wrong != 0 }
 }

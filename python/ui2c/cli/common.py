@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from types import FrameType
+from typing import NoReturn
 
 from ui2c.progress import Form, Progress
 
@@ -27,6 +28,18 @@ class Help(argparse.HelpFormatter):
         if text.startswith("examples:"):
             return text
         return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as all else that goes wrong is said."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message} ({self.prog} --help tells how)")
+        self.exit(2)
+
+
+def counted(frames: int) -> str:
+    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 def complain(message: str) -> None:

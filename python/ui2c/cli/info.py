@@ -14,6 +14,7 @@ from ui2c import _core
 from ui2c.cli import plot
 from ui2c.cli.common import Help, UsageError
 from ui2c.cli.decode import describe
+from ui2c.video.source import reading
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -67,7 +68,8 @@ def show(file: BinaryIO, arguments: argparse.Namespace) -> None:
     """Prints, and plots what can be read even where damage follows."""
     seen: list[_core.Unit] = []
     try:
-        print_stream(file, arguments.units, seen if arguments.plot else None)
+        with reading(arguments.input):
+            print_stream(file, arguments.units, seen if arguments.plot else None)
     finally:
         headers = [unit.header for unit in seen if unit.header is not None]
         if headers:

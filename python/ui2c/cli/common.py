@@ -113,12 +113,13 @@ def check_paths(source: str, *outputs: str | None) -> None:
         if output == "-" and sys.stdout.isatty():
             raise UsageError("standard output is a terminal: send it to a file or a pipe")
         path = output if output == "-" else os.path.realpath(output)
-        if path in seen and not _is_device(path):
+        if path in seen and not is_device(path):
             raise UsageError(f"{output} cannot be {seen[path]} and an output at once")
         seen[path] = "another output"
 
 
-def _is_device(path: str) -> bool:
+def is_device(path: str) -> bool:
+    """Whether it is there and no regular file; "-" is none."""
     return path != "-" and os.path.exists(path) and not os.path.isfile(path)
 
 

@@ -19,6 +19,7 @@ import pytest
 import ui2c
 from conftest import coded_units, make_clip
 from ui2c.cli import main
+from ui2c.cli.decode import CountedFile
 from ui2c.network.weights import save_model
 from ui2c.video import Description, open_sink, open_source
 
@@ -578,6 +579,23 @@ def test_low_latency(
         assert run("encode", clip, out, "--low-latency", "--model", model, "-q", "-y") == 0
         assert run("info", out) == 0
         assert "delay          none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 10**6])
+def test_how_much_of_a_file_is_read(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(bytes(range(250)) * (size // 250) or bytes(size))
+    with open(path, "rb") as file:
+        counted = CountedFile(file)
+        assert counted.fraction is None
+        pieces, fractions = [], []
+        for piece in counted:
+            pieces.append(piece)
+            fractions.append(counted.fraction)
+    assert b"".join(pieces) == path.read_bytes()
+    if size:
+        assert fractions[-1] == 1 and fractions == sorted(fractions)
+        assert fractions[0] <= max(0.01, 1 / size)
 
 
 def test_progress_for_programs(

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 CHUNK = 1 << 16
+STEPS = 200
+"""In at least so many pieces a file is read, so that what has been read tells how far one is."""
 
 
 EXAMPLES = """\
@@ -123,10 +125,11 @@ class CountedFile:
         self.regular = stat.S_ISREG(state.st_mode)
         self._size = state.st_size if self.regular else 0
         self._read = 0
+        self._chunk = min(CHUNK, self._size // STEPS + 1) if self._size else CHUNK
 
     def __iter__(self) -> Iterator[bytes]:
         # Not through the buffer: a thread that waits in it would keep Python from ending.
-        while piece := os.read(self.file.fileno(), CHUNK):
+        while piece := os.read(self.file.fileno(), self._chunk):
             self._read += len(piece)
             yield piece
 

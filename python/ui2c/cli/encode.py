@@ -7,12 +7,14 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui2c.cli.common import (
     INTERRUPTED,
     Help,
     Interrupt,
+    UsageError,
     check_paths,
     limit_threads,
     note,
@@ -29,6 +31,7 @@ from ui2c.ratecontrol import Target, typical_qp
 from ui2c.video import Description, Source, open_sink, open_source, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.intact import Intact
+from ui2c.video.sink import CONTAINERS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -62,6 +65,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv, arguments.plot)
+    if Path(arguments.output).suffix.lower() in (".y4m", ".yuv", *CONTAINERS):
+        raise UsageError(
+            f"{arguments.output}: what is written is a ui2c stream, so name it .ui2c (ui2c decode "
+            "makes such videos)"
+        )
     check_target(arguments)
     limit_threads(arguments.threads)
     with ExitStack() as stack:

@@ -1,5 +1,6 @@
 # make demo: a short real clip there and back, with sizes and quality.
 # make test: everything that a change must pass.
+# make sanitize: the native core's tests under AddressSanitizer, at each level of instructions.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NATIVE := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test lint test-rust test-python clean
+.PHONY: demo test lint test-rust test-python sanitize clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -28,6 +29,14 @@ test-rust:
 
 test-python: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# Sanitizers are still an unstable option, but their runtimes come with the stable compiler. The
+# target must be named so that build scripts are left out; documentation tests are, too.
+sanitize:
+	for level in scalar avx2 avx512; do \
+		UI2C_CPU=$$level RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p ui2c-core \
+			--lib --tests --target x86_64-unknown-linux-gnu --target-dir target/sanitize || exit 1; \
+	done
 
 # The extension module is built in place; the stamp is older than any Rust source that changed.
 $(INSTALLED): $(NATIVE)

@@ -114,7 +114,7 @@ def test_sizes_are_counted(name: str) -> None:
     if name == "small":
         encoder = sum(row.macs_per_pixel for row in rows if row.in_encoder)
         decoder = sum(row.macs_per_pixel for row in rows if row.in_decoder)
-        assert 20e3 < encoder < 25e3 and 16e3 < decoder < 21e3
+        assert 20e3 < encoder < 28e3 and 16e3 < decoder < 23e3
 
 
 def test_unknown_sizes_and_odd_widths_are_refused() -> None:

@@ -36,11 +36,12 @@ def code(
 ) -> tuple[list[CodedUnit], list[Planes]]:
     height, width = frames[0][0].shape
     coder = PairCoder(model, width=width, height=height, bit_depth=depth)
-    per_unit = model.config.frames_per_unit
-    units, shown = [], []
-    for i in range(0, len(frames), per_unit):
-        part = frames[i : i + per_unit]
-        units.append(coder.encode(part, qp=qp, cycle=i // per_unit % 4, intra=i == 0))
+    units: list[CodedUnit] = []
+    shown: list[Planes] = []
+    while len(shown) < len(frames):
+        intra = not units
+        part = frames[len(shown) :][: model.config.unit_frames(intra)]
+        units.append(coder.encode(part, qp=qp, cycle=len(units) % 4, intra=intra))
         shown += coder.decoded[: len(part)]
     return units, shown
 
@@ -69,7 +70,9 @@ def equal(a: Planes, b: Planes) -> bool:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    name=st.sampled_from(["nano", "nano-single", "nano-implicit", "nano-single-implicit"]),
+    name=st.sampled_from(
+        ["nano", "nano-single", "nano-implicit", "nano-single-implicit", "nano-still"]
+    ),
     width=st.integers(1, 70),
     height=st.integers(1, 70),
     count=st.integers(1, 5),

@@ -230,12 +230,13 @@ def test_the_command(
 
     out, table = file.with_name("out.ui2c"), file.with_name("out.csv")
     options = ["--segment", "12", "--model", str(nano_file), "--csv", str(table)]
+    handler = signal.getsignal(signal.SIGINT)
     assert main(["encode", str(file), str(out), "--jobs", "2", *options]) == 0
     assert out.read_bytes() == ui2c.Encoder(model=saved, keyint=12).encode(clip)
     assert "23 frames in" in capsys.readouterr().err
     assert len(table.read_text().splitlines()) == 24
     assert sorted(os.listdir(file.parent)) == ["clip.y4m", "out.csv", "out.ui2c"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     child = subprocess.run(
         [sys.executable, "-m", "ui2c", "encode", "-", "-", "--jobs", "1", "-q", *options[:4]],
         input=file.read_bytes(),

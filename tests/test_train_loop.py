@@ -12,7 +12,7 @@ from ui2c.network.config import config_for
 from ui2c.network.packing import pack
 from ui2c.network.weights import load_model
 from ui2c.train.config import Stage, TrainConfig, load_config
-from ui2c.train.graph import Prediction, Start, gaussian_bits, rgb_error, run_clip
+from ui2c.train.graph import Batch, Prediction, Start, gaussian_bits, rgb_error, run_clip
 from ui2c.train.loader import Loader, mirrored, mirrored_field
 from ui2c.train.loop import Trainer
 from ui2c.train.optimizer import orthogonalise
@@ -49,7 +49,7 @@ def config(shards: Path, output: Path) -> TrainConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-single", "nano-implicit"])
+@pytest.mark.parametrize("name", ["nano", "nano-single", "nano-implicit", "nano-still"])
 def test_a_run_saves_a_model_that_codes_and_goes_on(
     shards: Path, tmp_path: Path, name: str
 ) -> None:
@@ -76,7 +76,10 @@ def test_a_run_saves_a_model_that_codes_and_goes_on(
 
 
 def test_a_resumed_run_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None:
-    stages = (Stage(steps=2, units=1, batch=2), Stage(steps=2, units=2, batch=1))
+    stages = (
+        Stage(steps=2, units=1, batch=2),
+        Stage(steps=2, units=2, batch=1, intra_every=2, intra_batch=3),
+    )
     whole = Trainer(replace(config(shards, tmp_path / "whole"), stages=stages), "cpu")
     whole.run()
     broken = replace(config(shards, tmp_path / "broken"), stages=stages)
@@ -88,6 +91,26 @@ def test_a_resumed_run_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None
         assert torch.equal(a, b)
     for a, b in zip(whole.codec.parameters(), trainer.codec.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_every_nth_step_is_of_first_units(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, losses = [], []
+    original = Trainer.loss
+
+    def spy(self: Trainer, batch: Batch, start: Start, stage: Stage, intra: bool) -> object:
+        seen.append((len(batch.frames), (batch.frames.shape[1] - 1) // 2, bool(start.blank.all())))
+        losses.append(original(self, batch, start, stage, intra)[0].item())
+        return original(self, batch, start, stage, intra)
+
+    monkeypatch.setattr(Trainer, "loss", spy)
+    for weight in (1.0, 2.0):
+        stage = Stage(steps=5, units=2, batch=1, intra_every=2, intra_batch=3, intra_weight=weight)
+        run = replace(config(shards, tmp_path / str(weight)), stages=(stage,), references="frame")
+        Trainer(run, "cpu").run()
+    assert seen == 2 * [(3, 1, True), (1, 2, False), (3, 1, True), (1, 2, False), (3, 1, True)]
+    assert losses[5] > 1.2 * losses[0]
 
 
 def test_adam_alone_trains_too(shards: Path, tmp_path: Path) -> None:

@@ -327,6 +327,10 @@ class Stream:
                 motion_step=unit.motion_step,
                 log2_lanes=unit.log2_lanes,
             )
+        if unit.shown > len(decoded):
+            raise CorruptError(
+                f"byte {unit.offset}: {unit.shown} frames in a unit of {len(decoded)}"
+            )
         self.units += 1
         self._verify(unit, f"frames {self.next_frame} to {self.next_frame + unit.shown - 1}")
         if unit.ticks and self.next_frame == 0:

@@ -263,9 +263,13 @@ class _Stream:
             data = self._code() if self.waiting else b""
             self.intra_wanted = True
         self.waiting.append(frame)
-        if len(self.waiting) == self.header.frames_per_unit:
+        if len(self.waiting) == self.options.model.config.unit_frames(self._begins_blank()):
             data += self._code()
         return data
+
+    def _begins_blank(self) -> bool:
+        """Whether the next unit is a random-access unit."""
+        return self.intra_wanted or 0 < self.options.keyint <= self.frames_since_intra
 
     def flush(self) -> bytes:
         last = self._code() if self.waiting else b""
@@ -303,9 +307,9 @@ class _Stream:
         return self.statistics.frames + len(self.waiting)
 
     def _code(self) -> bytes:
-        options, index = self.options, len(self.statistics.units)
+        index = len(self.statistics.units)
         frames, self.waiting = self.waiting, []
-        intra = self.intra_wanted or 0 < options.keyint <= self.frames_since_intra
+        intra = self._begins_blank()
         if intra:
             self.since_intra = self.frames_since_intra = 0
             self.intra_wanted = False

@@ -88,15 +88,18 @@ class PairCoder:
 
     @torch.no_grad()
     def encode(self, frames: Sequence[Planes], *, qp: int, cycle: int, intra: bool) -> CodedUnit:
-        """Codes 1 … frames_per_unit pictures; a short last unit repeats its last one.
+        """Codes 1 … `config.unit_frames(intra)` pictures; a short unit repeats its last one.
 
-        Afterwards `decoded` holds all frames of the unit as a decoder will show them.
+        Afterwards `decoded` holds all frames of the unit as a decoder will show them. Raises
+        ValueError for too many pictures.
         """
         codec, config = self.model.codec, self.model.config
+        if not 1 <= len(frames) <= config.unit_frames(intra):
+            raise ValueError(f"{len(frames)} frames for a unit of {config.unit_frames(intra)}")
         padded = [self._pad(frame) for frame in frames]
         padded += [padded[-1]] * (config.frames_per_unit - len(padded))
         source = self._pack(padded)
-        rows = self._rows(qp, cycle)
+        rows = self._rows(qp, cycle, intra)
         coder = _core.RansEncoder()
         step, motion_bits, vectors = 0, 0.0, None
         if config.motion and not intra:
@@ -151,7 +154,7 @@ class PairCoder:
             raise _core.CorruptError("an inter unit before the first intra unit")
         if motion_step and (intra or not config.motion):
             raise _core.CorruptError("a motion field in a unit that cannot have one")
-        rows = self._rows(qp, cycle)
+        rows = self._rows(qp, cycle, intra)
         coder = _core.RansDecoder(stream, log2_lanes)
         vectors = None
         if motion_step:
@@ -196,18 +199,21 @@ class PairCoder:
             planes = unpack(frame, self.bit_depth)
             coded.append(tuple(plane[0].cpu().numpy().astype(self._dtype) for plane in planes))
         self._reference = coded[-1]
-        self.decoded = [self._crop(frame) for frame in coded]
+        # A still is the last frame, to which the others refer; training asks nothing else of it.
+        shown = coded[-config.unit_frames(intra) :]
+        self.decoded = [self._crop(frame) for frame in shown]
 
     @property
     def _dtype(self) -> type[np.uint8] | type[np.uint16]:
         return np.uint8 if self.bit_depth == 8 else np.uint16
 
-    def _rows(self, qp: int, cycle: int) -> Tensor:
-        offsets = torch.tensor([self.model.config.offsets[cycle]], device=self.device)
-        return (63 - qp + offsets).clamp(max=63)
+    def _rows(self, qp: int, cycle: int, intra: bool) -> Tensor:
+        offsets = torch.tensor([self.model.config.unit_offsets(cycle, intra)], device=self.device)
+        return (self.model.config.base_row(qp, intra) + offsets).clamp(max=63)
 
     def _hyper_index(self, qp: int, intra: bool, shape: Sequence[int]) -> NDArray[np.uint8]:
-        channels = self.model.hyper_index[int(intra), 63 - qp]
+        row = self.model.config.base_row(qp, intra)
+        channels = self.model.hyper_index[int(intra), row]
         return np.broadcast_to(channels, tuple(shape)).flatten()
 
     def _context(self, intra: bool, prediction: Tensor | None, rows: Tensor) -> Context:

@@ -15,6 +15,9 @@ Learning 64 free rows fails: each sees one sample in 64 and hardly moves.
 OFFSETS = ((0, 8), (0, 4), (0, 4), (0, 4))
 """Rows by which the frames of a unit are better than its base row, over a cycle of four units."""
 
+STILL_OFFSETS = (8, 8)
+"""Rows by which a still is better than its base row; see `CodecConfig.still`."""
+
 SINGLE_OFFSETS = ((8,), (0,), (4,), (0,))
 """The same for the single-frame variant."""
 
@@ -29,8 +32,10 @@ class CodecConfig:
     `trunk` is the width of everything at 1/8 of the picture, `latent` and `hyper` are the channels
     of y (1/16) and z (1/64), `prior` those of the temporal prior, `head` the width of a head,
     `entropy` the width of the hyper codec at 1/16 and half that of the fusion and spatial stages
-    (0: as many as y). `linear` adds a linear path from the frames to y and back. Depths count
-    blocks.
+    (0: as many as y). `linear` adds a linear path from the frames to y and back. With `still` a
+    unit that starts blank carries one frame, given to the network as both: what is new in the
+    second costs less in a unit that has the first to predict from. It is coded as if its qp were
+    less by `lead`, since all that follows refers to it. Depths count blocks.
     """
 
     name: str
@@ -49,12 +54,16 @@ class CodecConfig:
     motion: bool = True
     entropy: int = 0
     linear: bool = False
+    still: bool = False
+    lead: int = 0
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
             value = getattr(self, field)
             if value < 16 or value % 16:
                 raise ValueError(f"{field} must be a positive multiple of 16, not {value}")
+        if not 0 <= self.lead < QUALITIES:
+            raise ValueError(f"lead must be in 0 … {QUALITIES - 1}, not {self.lead}")
         if self.entropy < 0 or self.entropy % 16:
             raise ValueError(f"entropy must be zero or a multiple of 16, not {self.entropy}")
         if self.frames_per_unit not in (1, 2):
@@ -65,9 +74,26 @@ class CodecConfig:
         """Quality offsets of the frames of a unit, by the unit's place in the cycle."""
         return OFFSETS if self.frames_per_unit == 2 else SINGLE_OFFSETS
 
+    def unit_offsets(self, cycle: int, intra: bool) -> tuple[int, ...]:
+        """Quality offsets of the frames of one unit."""
+        return STILL_OFFSETS if intra and self.still else self.offsets[cycle]
+
+    def base_row(self, qp: int, intra: bool) -> int:
+        """Quality row of a unit, before the offsets of its frames."""
+        lead = self.lead if intra and self.still else 0
+        return min(QUALITIES - 1 - qp + lead, QUALITIES - 1)
+
+    def unit_frames(self, intra: bool) -> int:
+        """Most frames that a unit can carry."""
+        return 1 if intra and self.still else self.frames_per_unit
+
     def single(self) -> "CodecConfig":
         """The single-frame variant: one frame a latent, one head."""
-        return replace(self, name=f"{self.name}-single", frames_per_unit=1)
+        return replace(self, name=f"{self.name}-single", frames_per_unit=1, still=False)
+
+    def with_stills(self) -> "CodecConfig":
+        """The same with stills: for sizes that have none."""
+        return replace(self, name=f"{self.name}-still", still=True)
 
     def without_motion(self) -> "CodecConfig":
         """The paper's network: no motion field, no prediction, no gate, no linear path."""
@@ -85,11 +111,11 @@ class CodecConfig:
 
 _SIZES = (
     CodecConfig("nano", 32, 16, 16, 32, 32, (1, 1), 1, 1, 1, 1, 1),
-    # A unit's 16×16 cell holds 384 samples twice. With 128 channels the best linear code of fine
-    # detail ends at 35 to 37 dB however many bits it is given; 256 cost a fiftieth of the MACs.
-    CodecConfig("tiny", 64, 128, 32, 96, 64, entropy=64, linear=True),
-    CodecConfig("small", 128, 256, 64, 192, 128, entropy=128, linear=True),
-    CodecConfig("medium", 192, 256, 64, 256, 192, entropy=128, linear=True),
+    # A unit's 16×16 cell holds 384 samples twice. With too few channels fine detail hits a ceiling
+    # however many bits it is given, and high qualities burn bits just below it (docs/network.md).
+    CodecConfig("tiny", 64, 256, 32, 96, 64, entropy=64, linear=True, still=True),
+    CodecConfig("small", 128, 512, 64, 192, 128, entropy=128, linear=True, still=True),
+    CodecConfig("medium", 192, 512, 64, 256, 192, entropy=128, linear=True, still=True),
     # The paper gives no widths; these match its MACs and weights closely.
     CodecConfig("paper", 400, 128, 128, 480, 464, (2, 4), 3, 3, 4, 3, 2, 2, False),
 )
@@ -98,7 +124,7 @@ _SIZES = (
 def config_for(name: str) -> CodecConfig:
     """The configuration of a size: nano, tiny, small, medium or paper.
 
-    `-single` and `-implicit` after the name ask for those variants.
+    `-single`, `-implicit` and `-still` after the name ask for those variants.
     """
     base, *variants = name.split("-")
     for config in _SIZES:
@@ -108,6 +134,8 @@ def config_for(name: str) -> CodecConfig:
                     config = config.single()
                 elif variant == "implicit":
                     config = config.without_motion()
+                elif variant == "still":
+                    config = config.with_stills()
                 else:
                     raise ValueError(f"unknown variant {variant!r} in model name {name!r}")
             return config

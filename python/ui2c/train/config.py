@@ -19,6 +19,14 @@ class Stage:
     """Weight of the rate in the loss; small in a warm-up."""
     size: int = 128
     """Height and width of the clips; there must be shards of that size."""
+    intra_every: int = 0
+    """If not zero, every so many steps are of `intra_batch` clips of one unit that begin blank: in
+    a file of a hundred frames the first takes a fifth of the bits, in clips of many units a small
+    share of the work."""
+    intra_batch: int = 32
+    intra_weight: float = 1.0
+    """Weight of the distortion in those steps: all that follows refers to these frames, which clips
+    of one unit do not know."""
     recompute: bool = False
     """Compute units again on the way back instead of keeping what they need: less memory."""
 

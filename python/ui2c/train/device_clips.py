@@ -12,7 +12,7 @@ from ui2c.train import device_motion
 from ui2c.train.device_scenes import Dice
 from ui2c.train.device_sources import Reels, Tiles, load_reels, load_tiles
 from ui2c.train.device_synthesis import add_noise, expose, grade, synthesise
-from ui2c.train.graph import Batch, Start
+from ui2c.train.graph import LEAD, Batch, Start
 
 CANDIDATES = 3
 CUT_SHARE = 0.05
@@ -92,7 +92,8 @@ class DeviceLoader:
         reference = frames[:, 0] + self.dice.normal(1, *frames[:, 0].shape) * noise
         reference = reference * (~blank).view(-1, 1, 1, 1)
         cycle = self.dice.below(torch.full_like(rows, len(self.config.offsets)))
-        return Start(rows, cycle * ~blank, blank, reference)
+        lead = self.dice.below(torch.full_like(rows, LEAD + 1))
+        return Start(rows, cycle * ~blank, blank, reference, lead)
 
     def clips(self, count: int, frames: int, size: int) -> tuple[Tensor, Tensor]:
         """uint8 luma `[count, frames, size, size]` and chroma `[count, frames, 2, half, half]`."""

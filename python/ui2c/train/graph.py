@@ -16,10 +16,14 @@ from torch.utils.checkpoint import checkpoint
 from ui2c import _core
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import Codec
-from ui2c.network.config import distortion_weight
+from ui2c.network.config import STILL_OFFSETS, distortion_weight
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
+
+LEAD = 16
+"""Most rows by which a still is better than the units after it: these learn to keep a reference
+that is better than what they would make of it, and an encoder may choose."""
 
 FACTORS = (8, 4, 4)
 """By how much Y, U and V are unshuffled in a packed frame."""
@@ -42,12 +46,14 @@ class Batch:
 
 @dataclass
 class Start:
-    """How the clips of a batch begin: base rows, place in the quality cycle, first reference."""
+    """How the clips of a batch begin: base rows, place in the quality cycle, first reference, and
+    by how many rows a still is better than the units after it."""
 
     rows: Tensor
     cycle: Tensor
     blank: Tensor
     reference: Tensor
+    lead: Tensor | None = None
 
 
 @dataclass
@@ -220,6 +226,9 @@ def run_clip(
 ) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
+    Where stills are asked for, a blank unit codes its last frame as both and answers for that one
+    alone: for half of its weight, since rate and distortion are those of a frame's time.
+
     The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
     eighths. With
     `recompute` only the states between units are kept and the way back computes each unit again:
@@ -234,6 +243,8 @@ def run_clip(
     weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
     plane_weights = torch.tensor(weights_yuv, device=device) / 8
     mask = checkerboard(height // 2, width // 2, config.latent, device)
+    still_offsets = torch.tensor(STILL_OFFSETS, device=device)
+    last_alone = torch.tensor([0.0, 1.0], device=device)
 
     adapted = codec.start(start.reference)
     reference = start.reference
@@ -245,12 +256,22 @@ def run_clip(
         frames = batch.frames[:, first : first + config.frames_per_unit]
         source = frames.permute(0, 2, 3, 1, 4).flatten(3)
         cycle = (start.cycle + unit) % len(config.offsets)
-        rows = (start.rows[:, None] + offsets[cycle]).clamp(max=63)
+        rows = start.rows[:, None] + offsets[cycle]
+        base = start.rows
+        shares = torch.ones(1, config.frames_per_unit, device=device)
+        if config.still and unit == 0:
+            if start.lead is not None:
+                base = torch.where(blank, base + start.lead, base).clamp(max=63)
+            alike = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
+            source = torch.where(blank[:, None, None, None], alike, source)
+            rows = torch.where(blank[:, None], base[:, None] + still_offsets, rows)
+            shares = torch.where(blank[:, None], last_alone, shares)
+        rows = rows.clamp(max=63)
         prediction = None
         if config.motion:
             prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
             prediction = prediction * (~blank)[:, None, None, None]
-        inputs = codec, adapted, source, prediction, start.rows, rows, blank, mask
+        inputs = codec, adapted, source, prediction, base, rows, blank, mask
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )
@@ -261,9 +282,10 @@ def run_clip(
             distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
         latent_bpp = latent_bpp + result.latent_bits / pixels
         hyper_bpp = hyper_bpp + result.hyper_bits / pixels
-        weighted = weighted + (weights[rows] * distortion).mean(-1)
+        weighted = weighted + (weights[rows] * distortion * shares).mean(-1)
         unit_bits.append(result.rounded_bits / pixels)
-        errors.append(error.detach())
+        # What a still's other frame looks like is nobody's business.
+        errors.append(torch.where(shares[..., None] > 0, error, error[:, -1:]).detach())
         adapted = codec.follow(result.feature)
         reference = result.decoded[..., -96:]
         blank = torch.zeros_like(blank)

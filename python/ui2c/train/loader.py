@@ -12,7 +12,7 @@ from ui2c import _core
 from ui2c.network.config import CodecConfig, distortion_weight
 from ui2c.network.packing import pack
 from ui2c.train.config import BLANK_SHARES
-from ui2c.train.graph import Batch, Start
+from ui2c.train.graph import LEAD, Batch, Start
 from ui2c.train.shards import LAGRANGIANS as LEVEL_LAGRANGIANS
 from ui2c.train.shards import SIZE
 
@@ -49,9 +49,17 @@ class Loader:
                 self.shards[name] = tuple(np.load(part, mmap_mode="r") for part in parts)
 
     def batch(
-        self, count: int, units: int, step: int = 0, rank: int = 0, *, size: int = SIZE
+        self,
+        count: int,
+        units: int,
+        step: int = 0,
+        rank: int = 0,
+        *,
+        size: int = SIZE,
+        blank: bool = False,
     ) -> tuple[Batch, Start]:
-        """`count` clips of `units` units and `size` × `size`, with how each begins.
+        """`count` clips of `units` units and `size` × `size`, with how each begins: as the run's
+        references say, or all from nothing.
 
         What is drawn depends on the seed, the training step and the process alone (and on the
         shards present), so that a resumed run sees what an unbroken one would have seen.
@@ -67,23 +75,26 @@ class Loader:
         batch = Batch(
             frames, np.stack([clip[1] for clip in clips]), np.stack([clip[2] for clip in clips])
         )
-        return batch, self.start(frames, torch.from_numpy(rows))
+        share = 1.0 if blank else self.blank_share
+        return batch, self.start(frames, torch.from_numpy(rows), share, alone=units == 1)
 
-    def start(self, frames: Tensor, rows: Tensor) -> Start:
+    def start(self, frames: Tensor, rows: Tensor, blank_share: float, *, alone: bool) -> Start:
         """Hybrid reference: blank for a share of the clips, else the true frame or a noisy one.
 
         A clip that starts blank starts the quality cycle too; others may be anywhere in it.
         """
         count = len(rows)
         kind = torch.from_numpy(self.random.random(count))
-        blank = kind < self.blank_share
-        noisy = kind >= (1 + self.blank_share) / 2
+        blank = kind < blank_share
+        noisy = kind >= (1 + blank_share) / 2
         noise = torch.from_numpy(self.random.uniform(0, 0.05, count)).float() * noisy
         grain = self.random.standard_normal(frames[:, 0].shape, dtype=np.float32)
         reference = frames[:, 0] + torch.from_numpy(grain) * noise[:, None, None, None]
         reference = reference * (~blank)[:, None, None, None]
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
-        return Start(rows, cycle * ~blank, blank, reference)
+        # Alone, a still's row is as random as it can be.
+        lead = torch.from_numpy(self.random.integers(0, LEAD + 1, count)) * (not alone)
+        return Start(rows, cycle * ~blank, blank, reference, lead)
 
     def clip(
         self, units: int, row: int, size: int = SIZE

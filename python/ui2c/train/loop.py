@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ui2c.network.codec import Codec
-from ui2c.network.config import config_for, distortion_weight
+from ui2c.network.config import CodecConfig, config_for, distortion_weight
 from ui2c.network.weights import load_model, save_model
 from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.fused import attach
@@ -54,9 +54,16 @@ def first_weights(config: TrainConfig) -> Codec:
     codec = widened(old, wanted)
     loader = Loader(config.shards, wanted, config.seed)
     clips = (loader.batch(FIT_CLIPS, 1, step)[0].frames for step in range(FIT_BATCHES))
-    sources = (frames[:, 1:].permute(0, 2, 3, 1, 4).flatten(3) for frames in clips)
-    fit_linear(codec, sources, new_channels(old.config, wanted))
+    sources = (source for frames in clips for source in first_units(frames[:, 1:], wanted))
+    fit_linear(codec, sources, new_channels(old.config, wanted), config.plane_weights)
     return codec
+
+
+def first_units(frames: Tensor, config: CodecConfig) -> list[Tensor]:
+    """Packed frames `[n, frames, h, w, 96]` as one unit, and as a still where there are stills."""
+    pair = frames.permute(0, 2, 3, 1, 4).flatten(3)
+    still = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
+    return [pair, still] if config.still else [pair]
 
 
 class Trainer:
@@ -86,7 +93,7 @@ class Trainer:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
 
-    def loss(self, batch: Batch, start: Start, stage: Stage) -> tuple[Tensor, Result]:
+    def loss(self, batch: Batch, start: Start, stage: Stage, intra: bool) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
         config = self.config
         result = run_clip(
@@ -101,7 +108,8 @@ class Trainer:
             ],
             device=self.device,
         )
-        return ((stage.rate_weight * rate + result.weighted_error) * weights).mean(), result
+        distortion = result.weighted_error * (stage.intra_weight if intra else 1.0)
+        return ((stage.rate_weight * rate + distortion) * weights).mean(), result
 
     def share_gradients(self) -> None:
         """Averages the gradients over all processes, as one flat message."""
@@ -117,17 +125,23 @@ class Trainer:
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
         stage = self.config.stage_at(self.step)
+        intra = stage.intra_every > 0 and self.step % stage.intra_every == 0
+        count, units = (stage.intra_batch, 1) if intra else (stage.batch, stage.units)
         batch, start = self.loader.batch(
-            stage.batch, stage.units, self.step, self.rank, size=stage.size
+            count, units, self.step, self.rank, size=stage.size, blank=intra
         )
         # The noise that stands for rounding; like the batch, a matter of the step alone.
         place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
         torch.manual_seed(int(place.generate_state(1)[0]))
         batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
         start = Start(
-            *(getattr(start, f).to(self.device) for f in ("rows", "cycle", "blank", "reference"))
+            start.rows.to(self.device),
+            start.cycle.to(self.device),
+            start.blank.to(self.device),
+            start.reference.to(self.device),
+            None if start.lead is None else start.lead.to(self.device),
         )
-        loss, result = self.loss(batch, start, stage)
+        loss, result = self.loss(batch, start, stage, intra)
         for p in self.codec.parameters():
             p.grad = None
         loss.backward()
@@ -184,7 +198,8 @@ class Trainer:
         while self.step < last:
             result = self.train_step()
             if self.rank == 0:
-                window.append(result)
+                if result.error.shape[1] == self.config.stage_at(self.step - 1).units:
+                    window.append(result)
                 if self.step % LOG_EVERY == 0:
                     spent = time.monotonic() - began
                     self.seconds += spent

@@ -119,7 +119,10 @@ class TimedTrainer:
         for part in torch.arange(count).chunk(self.parts):
             of = slice(int(part[0]), int(part[-1]) + 1)
             piece = Batch(batch.frames[of], batch.steps[of], batch.vectors[of])
-            begins = Start(start.rows[of], start.cycle[of], start.blank[of], start.reference[of])
+            lead = None if start.lead is None else start.lead[of]
+            begins = Start(
+                start.rows[of], start.cycle[of], start.blank[of], start.reference[of], lead
+            )
             with self.precision.context(self.device):
                 result = run_clip(self.codec, piece, begins)
             rate = result.latent_bpp + result.hyper_bpp

@@ -11,8 +11,8 @@ from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import KNOTS, CodecConfig, distortion_weight
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
 
-LUMA_SHARE = 6 / 8
-"""Of the distortion."""
+CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead"}
+"""In what a widened configuration may differ."""
 
 FIT_ROW = 63
 """Quality row at which it is measured what the old weights leave out."""
@@ -35,7 +35,7 @@ def widened(old: Codec, config: CodecConfig) -> Codec:
     """
     have, want = old.config.to_dict(), config.to_dict()
     width = old.config.entropy or old.config.latent
-    differing = {k for k in want if want[k] != have[k]} - {"name", "latent", "entropy", "linear"}
+    differing = {k for k in want if want[k] != have[k]} - CHANGEABLE
     shrinks = config.latent < old.config.latent or config.linear < old.config.linear
     if differing or shrinks or config.entropy != width:
         raise ValueError(f"cannot widen {old.config} to {config}")
@@ -93,12 +93,17 @@ def widened(old: Codec, config: CodecConfig) -> Codec:
 
 
 @torch.no_grad()
-def fit_linear(codec: Codec, clips: Iterable[Tensor], channels: Tensor) -> None:
+def fit_linear(
+    codec: Codec,
+    clips: Iterable[Tensor],
+    channels: Tensor,
+    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0),
+) -> None:
     """Gives those channels of y the linear code of what the rest of a widened codec leaves out.
 
     `clips` are packed first units of clips, `[n, h, w, frames · 96]`; they are coded from a blank
     start at the best quality, unquantised. The error is regressed on the source, and the principal
-    components of the regression, luma and chroma weighted as in the loss, become analysis and
+    components of the regression, planes weighted as in the loss (in eighths), become analysis and
     synthesis. Gains follow from rate theory: at high rates the best step Δ of a coefficient has
     Δ²/12 = 1 / (2 ln 2 · λ · w), with w the weight of a sample's plane.
 
@@ -108,8 +113,9 @@ def fit_linear(codec: Codec, clips: Iterable[Tensor], channels: Tensor) -> None:
         raise ValueError(f"{codec.config.name} has no linear path")
     frames = codec.config.frames_per_unit
     # A plane's mean squared error weighs by its share, each of its samples by that over their
-    # number: U and V have a sixth of luma's share each, and a quarter of its samples.
-    plane = torch.tensor([1.0] * 64 + [2 / 3] * 32).sqrt()
+    # number: U and V have a quarter of luma's samples.
+    luma, u, v = plane_weights
+    plane = torch.tensor([1.0] * 64 + [4 * u / luma] * 16 + [4 * v / luma] * 16).sqrt()
     weight = plane.repeat(frames).repeat_interleave(4)
     size = len(weight)
     moments = torch.zeros(2 * size + 1, 2 * size + 1, dtype=torch.float64)
@@ -136,9 +142,8 @@ def fit_linear(codec: Codec, clips: Iterable[Tensor], channels: Tensor) -> None:
     codec.linear_in.bias[order] = -analysis @ mean
     codec.linear_out.weight[:, order] = chosen.float() / weight[:, None]
 
-    luma_weight = LUMA_SHARE
     step = torch.tensor(
-        [(12 / (2 * math.log(2) * distortion_weight(knot) * luma_weight)) ** 0.5 for knot in KNOTS]
+        [(12 / (2 * math.log(2) * distortion_weight(knot) * luma / 8)) ** 0.5 for knot in KNOTS]
     )
     codec.linear_in_gains.values[:, order] = (1 / step)[:, None]
     codec.linear_out_gains.values[:, order] = step[:, None]

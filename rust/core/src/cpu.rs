@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     /// With FMA and POPCNT, which every processor with AVX2 but a few has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// F, BW, DQ, VL, VBMI and VBMI2: Ice Lake, Zen 4 and later.
+    /// F, BW, DQ, VL, VBMI, VBMI2 and VNNI: Ice Lake, Zen 4 and later.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -89,6 +89,7 @@ impl Kind {
                     && has!("avx512vl")
                     && has!("avx512vbmi")
                     && has!("avx512vbmi2")
+                    && has!("avx512vnni")
                     && has!("bmi2")
             }
         }

@@ -37,6 +37,10 @@ pub(crate) struct Axis {
     pub spans: Vec<Span>,
     /// Growth of the weight from one sample to the next: 2 for luma, 4 for chroma.
     increment: i32,
+    /// Twice the distance of the first sample from the centre of cell 0.
+    first: i32,
+    /// log2 of twice the step.
+    shift: u32,
 }
 
 /// Samples `start..end`, between the centres of the cells `low` and `high`.
@@ -87,21 +91,24 @@ impl Axis {
             spans.push(Span { start, end, low, high, weight: weight as i32 });
             start = end;
         }
-        Self { spans, increment: increment as i32 }
+        let first = first as i32 - step as i32;
+        Self { spans, increment: increment as i32, first, shift: unit.ilog2() }
     }
 
-    /// The spans from the one that holds `at` on.
-    fn spans_from(&self, at: usize) -> &[Span] {
-        &self.spans[self.spans.partition_point(|s| s.end <= at)..]
+    /// The spans that a range which is not empty touches.
+    #[inline(always)]
+    fn touched(&self, range: &Range<usize>) -> &[Span] {
+        let index = |at: usize| {
+            let from_first = self.increment * at as i32 + self.first;
+            ((from_first >> self.shift) - (self.first >> self.shift)) as usize
+        };
+        &self.spans[index(range.start)..=index(range.end - 1)]
     }
 
     /// The spans that a range touches, with what they have of it.
     pub fn within(&self, range: &Range<usize>) -> impl Iterator<Item = (Range<usize>, &Span)> {
         let Range { start, end } = *range;
-        self.spans_from(start)
-            .iter()
-            .take_while(move |span| span.start < end)
-            .map(move |span| (span.start.max(start)..span.end.min(end), span))
+        self.touched(range).iter().map(move |span| (span.start.max(start)..span.end.min(end), span))
     }
 }
 
@@ -161,8 +168,8 @@ impl Lattice {
     }
 }
 
-/// Displacements that are computed at a time.
-pub(crate) const LANES: usize = 8;
+/// Most displacements that are computed at a time.
+const LANES: usize = 16;
 
 /// The displacements of a row of samples, in sixteenths.
 pub(crate) struct Displacements {
@@ -173,7 +180,7 @@ pub(crate) struct Displacements {
 }
 
 impl Displacements {
-    /// For rows of at most `width` samples.
+    /// For rows of at most `width` samples, and whole groups.
     pub fn new(lattice: &Lattice, width: usize) -> Self {
         let blended = vec![[0; 2]; lattice.columns];
         let row = vec![0; width + LANES];
@@ -192,11 +199,9 @@ impl Displacements {
     ) {
         let unit = 2 * lattice.step as i32;
         let half = 1 << (lattice.shift - 1);
-        let row = &lattice.vertical.spans_from(y)[0];
+        let row = &lattice.vertical.touched(&(y..y + 1))[0];
         let weight = row.weight + (y - row.start) as i32 * lattice.vertical.increment;
-        let spans = lattice.horizontal.spans_from(columns.start);
-        let count = spans.partition_point(|span| span.start < columns.end);
-        let spans = &spans[..count];
+        let spans = lattice.horizontal.touched(columns);
         let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
         let cells = first.low..last.high + 1;
         let above = &vectors[row.low * lattice.columns..][cells.clone()];

@@ -19,6 +19,12 @@ pub trait Sample: Copy + Default + Send + Sync + Into<i32> + 'static {
 
     /// The samples, if they are bytes.
     #[doc(hidden)]
+    fn bytes(_samples: &[Self]) -> Option<&[u8]> {
+        None
+    }
+
+    /// As `bytes`.
+    #[doc(hidden)]
     fn bytes_mut(_samples: &mut [Self]) -> Option<&mut [u8]> {
         None
     }
@@ -34,6 +40,10 @@ impl Sample for u8 {
     #[inline(always)]
     fn from_i32(value: i32) -> Self {
         value as u8
+    }
+
+    fn bytes(samples: &[Self]) -> Option<&[u8]> {
+        Some(samples)
     }
 
     fn bytes_mut(samples: &mut [Self]) -> Option<&mut [u8]> {

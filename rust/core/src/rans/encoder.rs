@@ -94,13 +94,13 @@ impl Encoder {
                 indexes.len()
             )));
         }
-        tables.check(indexes)?;
         self.begin_segment();
         let level = self.level.unwrap_or_else(Level::highest);
         self.keys.reserve(symbols.len());
         let (largest, skip) = (tables.all_largest(), tables.skip());
         let mut keys = [0; BLOCK + SLACK];
         for (indexes, symbols) in indexes.chunks(BLOCK).zip(symbols.chunks(BLOCK)) {
+            tables.check(indexes)?;
             let found = kernels::keys(level, largest, indexes, symbols, skip, &mut keys);
             if found.wrong {
                 return self.put_each(tables, indexes, symbols);

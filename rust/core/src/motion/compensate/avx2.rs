@@ -8,19 +8,20 @@
 mod flat;
 mod spread;
 
-use std::ops::Range;
-
 use std::arch::x86_64::*;
 
 use super::super::Vector;
-use super::super::geometry::{Area, Displacements, LANES, Lattice};
+use super::super::geometry::{Area, Displacements, Lattice};
 use super::super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::super::plane::Padded;
+use super::parts::predict_parts;
 use super::{BORDER, HELD, SIDE, TAPS};
 use spread::Spread;
 
 /// Samples computed at a time.
 pub(super) const GROUP: usize = 16;
+/// Displacements computed at a time.
+const LANES: usize = 8;
 /// Samples of a row that a group reads.
 const READ: usize = GROUP + 8;
 
@@ -52,64 +53,29 @@ pub(super) fn predict_area(
     held: usize,
     out: &mut [u8],
 ) {
-    let width = area.width();
-    let mut row = Displacements::new(lattice, width.next_multiple_of(GROUP));
-    let tables = Tables::new();
-    let mut parts: Vec<Part> = Vec::new();
-    for (rows, down) in lattice.vertical.within(&area.rows) {
-        parts.clear();
-        for (columns, across) in lattice.horizontal.within(&area.columns) {
-            let at = |row: usize, column: usize| vectors[row * lattice.columns + column];
-            let vector = at(down.low, across.low);
-            let same = vector == at(down.low, across.high)
-                && vector == at(down.high, across.low)
-                && vector == at(down.high, across.high);
-            let vector = same.then_some(vector);
-            let held = lattice.rows_alike(vectors, down, across, held);
-            match parts.last_mut() {
-                Some(last) if last.vector == vector && last.held == held => {
-                    last.columns.end = columns.end;
-                }
-                _ => parts.push(Part { columns, vector, held }),
+    let (tables, stride) = (Tables::new(), area.width());
+    predict_parts(
+        lattice,
+        vectors,
+        area,
+        held,
+        out,
+        |row, y, block, out, room| {
+            row.fill(lattice, vectors, y, &block.columns, |out, count, line, shift| {
+                fill_line(out, count, line, shift);
+            });
+            let sizes = [stride, room];
+            match block.height() {
+                1 => predict_block::<1>(reference, &tables, row, block, out, sizes),
+                2 => predict_block::<2>(reference, &tables, row, block, out, sizes),
+                3 => predict_block::<3>(reference, &tables, row, block, out, sizes),
+                _ => predict_block::<HELD>(reference, &tables, row, block, out, sizes),
             }
-        }
-        let first = rows.start;
-        let out = &mut out[(first - area.rows.start) * width..];
-        // Groups of samples that differ in their displacements may go beyond their part, so the
-        // others come after them.
-        for part in parts.iter().filter(|part| part.vector.is_none()) {
-            let from = part.columns.start - area.columns.start;
-            for (rows, y) in down.held(&rows, part.held) {
-                row.fill(lattice, vectors, y, &part.columns, |out, count, line, shift| {
-                    fill_line(out, count, line, shift);
-                });
-                let block = Area { columns: part.columns.clone(), rows };
-                let out = &mut out[(block.rows.start - first) * width + from..];
-                let sizes = [width, width - from];
-                match block.height() {
-                    1 => predict_block::<1>(reference, &tables, &mut row, &block, out, sizes),
-                    2 => predict_block::<2>(reference, &tables, &mut row, &block, out, sizes),
-                    3 => predict_block::<3>(reference, &tables, &mut row, &block, out, sizes),
-                    _ => predict_block::<HELD>(reference, &tables, &mut row, &block, out, sizes),
-                }
-            }
-        }
-        for part in &parts {
-            let Some(vector) = part.vector else { continue };
-            let displacement = lattice.displacement(vector);
-            let from = part.columns.start - area.columns.start;
-            let block = Area { columns: part.columns.clone(), rows: rows.clone() };
-            flat::predict(reference, &tables, displacement, &block, &mut out[from..], width);
-        }
-    }
-}
-
-/// Neighbouring spans of some rows, between vectors that are all the same or not.
-struct Part {
-    columns: Range<usize>,
-    vector: Option<Vector>,
-    /// Rows that get the same displacements.
-    held: usize,
+        },
+        |displacement, block, out| {
+            flat::predict(reference, &tables, displacement, block, out, stride);
+        },
+    );
 }
 
 /// `ROWS` rows of one line of displacements. `out` begins with the block, its rows are `stride`
@@ -192,17 +158,22 @@ fn predict_group<const ROWS: usize>(
     dy: &[i32; GROUP],
 ) -> [__m128i; ROWS] {
     let mut out = [_mm_setzero_si128(); ROWS];
-    let (dx, first_x) = (pack(dx), dx[0]);
-    let (dy, first_y) = (pack(dy), dy[0]);
+    let at_x = |k: usize| dx[k] >> 4;
+    let at_y = |k: usize| dy[k] >> 4;
+    let (first_x, first_y) = (at_x(0), at_y(0));
+    let half = GROUP / 2;
+    let (left, right) = ([first_x, at_x(half - 1)], [at_x(half), at_x(GROUP - 1)]);
+    let last_y = at_y(GROUP - 1);
+    let (dx, dy) = (pack(dx), pack(dy));
     let taps = Taps::new(tables, dx, dy);
     let (whole_x, whole_y) = (_mm256_srai_epi16(dx, 4), _mm256_srai_epi16(dy, 4));
     let differences = _mm256_or_si256(
-        _mm256_xor_si256(whole_x, _mm256_set1_epi16((first_x >> 4) as i16)),
-        _mm256_xor_si256(whole_y, _mm256_set1_epi16((first_y >> 4) as i16)),
+        _mm256_xor_si256(whole_x, _mm256_set1_epi16(first_x as i16)),
+        _mm256_xor_si256(whole_y, _mm256_set1_epi16(first_y as i16)),
     );
     if _mm256_testz_si256(differences, differences) == 1 {
         let rows = TAPS - 1 + ROWS;
-        let window = Window::new(reference, x + (first_x >> 4), y + (first_y >> 4), rows);
+        let window = Window::new(reference, x + first_x, y + first_y, rows);
         let pairs = [tables.inner, tables.outer];
         let mut a = across(window.halves(0), pairs, &taps);
         let mut b = across(window.halves(1), pairs, &taps);
@@ -212,6 +183,16 @@ fn predict_group<const ROWS: usize>(
             *out = down([a, b, c, d], &taps);
             (a, b, c) = (b, c, d);
         }
+        return out;
+    }
+    // Further outside all samples are the same; rows may follow.
+    let (top, bottom) = (1 - BORDER as i32 - y, reference.height() as i32 - y);
+    let (top, bottom) = (top.max(i16::MIN.into()) as i16, bottom.min(i16::MAX.into()) as i16);
+    let whole_y = _mm256_max_epi16(whole_y, _mm256_set1_epi16(top));
+    let whole_y = _mm256_min_epi16(whole_y, _mm256_set1_epi16(bottom));
+    let outermost = [first_y, last_y].map(|at| at.clamp(top.into(), bottom.into()));
+    if let Some(all) = Spread::of_all(whole_x, whole_y, [left, right, outermost]) {
+        all.interpolate(reference, tables, [x, y], &taps, &mut out);
         return out;
     }
     let mut left = _mm256_set1_epi16(-1);

@@ -2,6 +2,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod parts;
 
 use rayon::prelude::*;
 
@@ -10,6 +14,7 @@ use super::kernel::{COEFFICIENTS, KERNEL_BITS};
 use super::plane::{Padded, Plane, Sample};
 use super::wide::wide;
 use super::{Field, Vector};
+use crate::cpu::{self, Level};
 use crate::error::{Error, Result};
 
 /// Samples with one displacement that are computed at a time.
@@ -25,10 +30,12 @@ pub(crate) const PARALLEL: usize = 1 << 18;
 /// Most rows that an approximate prediction gives the same displacements.
 pub(crate) const HELD: usize = 4;
 /// Repeated edge samples above and below that positions, clamped to one sample outside, and their
-/// taps need, for as many rows at a time; so many to the right of a run, too.
+/// taps need, for as many rows at a time.
 pub(crate) const BORDER: usize = TAPS + HELD;
 /// Repeated edge samples to the left, for a whole run that lies outside.
 const SIDE: usize = LONGEST_RUN + TAPS - 2;
+/// Samples that are read at a time at most, as many as there must be to the right of the picture.
+const READ: usize = 64;
 
 /// The prediction of each frame of `field` from `reference`, as planes of the reference's sizes.
 ///
@@ -96,7 +103,7 @@ pub(crate) fn check_grid(field: &Field, width: usize, height: usize) -> Result<(
 
 /// The reference with the border that `predict_plane` needs.
 fn pad<S: Sample>(plane: &Plane<S>) -> Padded<S> {
-    Padded::new(plane, [SIDE, BORDER], [LONGEST_RUN + BORDER, BORDER])
+    Padded::new(plane, [SIDE, BORDER], [READ, BORDER])
 }
 
 /// One plane of the prediction of one frame.
@@ -141,15 +148,37 @@ pub(crate) fn predict_area<S: Sample>(
     held: usize,
     out: &mut [S],
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2
-        && let Some(reference) = (reference as &dyn std::any::Any).downcast_ref()
+    if let Some(reference) = (reference as &dyn std::any::Any).downcast_ref()
         && let Some(out) = S::bytes_mut(out)
     {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2::predict_area(reference, lattice, vectors, area, held, out) };
+        return predict_bytes(Level::highest(), reference, lattice, vectors, area, held, out);
     }
     predict_rows(reference, lattice, vectors, area, bit_depth, held, out);
+}
+
+/// As `predict_area`, with the instructions of a level.
+fn predict_bytes(
+    level: Level,
+    reference: &Padded<u8>,
+    lattice: &Lattice,
+    vectors: &[Vector],
+    area: &Area,
+    held: usize,
+    out: &mut [u8],
+) {
+    match level.kind() {
+        cpu::Kind::Scalar => predict_rows(reference, lattice, vectors, area, 8, held, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's.
+        cpu::Kind::Avx2 => unsafe {
+            avx2::predict_area(reference, lattice, vectors, area, held, out);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        cpu::Kind::Avx512 => unsafe {
+            avx512::predict_area(reference, lattice, vectors, area, held, out);
+        },
+    }
 }
 
 wide! {
@@ -253,14 +282,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-        /// Any area, at the level of this processor and plainly.
+        /// Any area, at every level of this processor and plainly.
         #[test]
-        fn the_fast_path_is_the_plain_one(
+        fn the_fast_paths_are_the_plain_one(
             size in [1usize..140, 1usize..40],
             step in prop::sample::select(vec![4usize, 8, 16, 32, 64]),
             chroma: bool,
             corners in [[0usize..140, 0usize..40], [0usize..140, 0usize..40]],
-            reach in prop::sample::select(vec![0i16, 3, 60, 2047]),
+            reach in prop::sample::select(vec![0i16, 3, 60, 300, 2047]),
             // As many vectors next to each other are the same.
             alike in 1usize..40,
             seed in prop::collection::vec(any::<i16>(), 64),
@@ -285,11 +314,13 @@ mod tests {
             };
             let area = Area { columns: range(0), rows: range(1) };
             let held = 1 + alike % HELD;
-            let mut fast = vec![0; area.samples()];
-            let mut plain = fast.clone();
-            predict_area(&reference, &lattice, &vectors, &area, 8, held, &mut fast);
+            let mut plain = vec![0; area.samples()];
             predict_rows(&reference, &lattice, &vectors, &area, 8, held, &mut plain);
-            prop_assert_eq!(fast, plain);
+            for &level in Level::available() {
+                let mut fast = vec![0; area.samples()];
+                predict_bytes(level, &reference, &lattice, &vectors, &area, held, &mut fast);
+                prop_assert!(fast == plain, "{level}: {fast:?} instead of {plain:?}");
+            }
         }
     }
 }

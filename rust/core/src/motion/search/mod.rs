@@ -14,6 +14,8 @@ mod pyramid;
 mod refine;
 mod residual;
 
+use std::borrow::Cow;
+
 use super::compensate::{HELD, check_depth};
 use super::plane::{Plane, Sample};
 use super::{Field, STEPS, Vector};
@@ -113,7 +115,7 @@ pub fn search<S: Sample>(
         }
     }
     let reference = to_8_bits(&reference, bit_depth);
-    let frames: Vec<Vec<u8>> = frames.iter().map(|f| to_8_bits(f, bit_depth)).collect();
+    let frames: Vec<Cow<[u8]>> = frames.iter().map(|f| to_8_bits(f, bit_depth)).collect();
     let plane = |samples| Plane::new(width, height, samples);
     let reference = plane(&reference)?;
     let frames = frames.iter().map(|f| plane(f)).collect::<Result<Vec<_>>>()?;
@@ -121,8 +123,14 @@ pub fn search<S: Sample>(
 }
 
 /// The search looks at the upper 8 bits only: a finer scale would not change the vectors.
-fn to_8_bits<S: Sample>(plane: &Plane<S>, bit_depth: u32) -> Vec<u8> {
-    plane.samples().iter().map(|&s| (s.into() >> (bit_depth - 8)).min(255) as u8).collect()
+fn to_8_bits<'a, S: Sample>(plane: &Plane<'a, S>, bit_depth: u32) -> Cow<'a, [u8]> {
+    match S::bytes(plane.samples()) {
+        Some(samples) => Cow::Borrowed(samples),
+        None => {
+            let upper = |&sample: &S| (sample.into() >> (bit_depth - 8)).min(255) as u8;
+            Cow::Owned(plane.samples().iter().map(upper).collect())
+        }
+    }
 }
 
 fn search_8_bits(

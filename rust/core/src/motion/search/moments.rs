@@ -5,8 +5,11 @@ use crate::motion::plane::Padded;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 use super::residual::TILE;
+use crate::cpu::{Kind, Level};
 
 /// Pairs of columns that are summed up at a time.
 pub(super) const LANES: usize = 8;
@@ -99,46 +102,21 @@ pub(super) struct Moments {
     pub errors: [[[f32; 2]; 2]; 2],
 }
 
-/// As `LaneSums`, times powers of the weight across.
-#[derive(Default)]
-struct LaneMoments {
-    products: [[[[f32; LANES]; 3]; 3]; 3],
-    errors: [[[[f32; LANES]; 2]; 2]; 2],
-}
-
-impl LaneMoments {
+impl Moments {
     /// Adds lanes at which the weight across is `a`.
-    #[inline(always)]
     fn add(&mut self, sums: &LaneSums, a: &[f32; LANES]) {
+        let times_a = |lanes: &[f32; LANES]| std::array::from_fn(|k| lanes[k] * a[k]);
         let inputs = sums.products.iter().flatten();
         for (out, lanes) in self.products.iter_mut().flatten().zip(inputs) {
-            for k in 0..LANES {
-                let times_a = lanes[k] * a[k];
-                out[0][k] += lanes[k];
-                out[1][k] += times_a;
-                out[2][k] += times_a * a[k];
-            }
+            let once = times_a(lanes);
+            out[0] += total(lanes);
+            out[1] += total(&once);
+            out[2] += total(&times_a(&once));
         }
         for (out, lanes) in self.errors.iter_mut().flatten().zip(sums.errors.iter().flatten()) {
-            for k in 0..LANES {
-                out[0][k] += lanes[k];
-                out[1][k] += lanes[k] * a[k];
-            }
+            out[0] += total(lanes);
+            out[1] += total(&times_a(lanes));
         }
-    }
-
-    #[inline(always)]
-    fn sum(&self) -> Moments {
-        let mut moments = Moments::default();
-        let outputs = moments.products.iter_mut().flatten().flatten();
-        for (out, lanes) in outputs.zip(self.products.iter().flatten().flatten()) {
-            *out = total(lanes);
-        }
-        let outputs = moments.errors.iter_mut().flatten().flatten();
-        for (out, lanes) in outputs.zip(self.errors.iter().flatten().flatten()) {
-            *out = total(lanes);
-        }
-        moments
     }
 }
 
@@ -158,15 +136,30 @@ pub(super) fn sum_spans(
     lattice: &Lattice,
     v: &Span,
 ) -> Vec<Moments> {
-    #[cfg(target_arch = "x86_64")]
-    if crate::cpu::Level::highest().kind() >= crate::cpu::Kind::Avx2 {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) };
-    }
-    sum_spans_with(layout, weights, columns, lattice, v, sum_strip)
+    sum_spans_at(Level::highest(), layout, weights, columns, lattice, v)
 }
 
-/// As `sum_spans`; `sum_strip` is the function of that name or a faster one.
+/// The same with the instructions of a level.
+fn sum_spans_at(
+    level: Level,
+    layout: &Layout,
+    weights: &[f32],
+    columns: usize,
+    lattice: &Lattice,
+    v: &Span,
+) -> Vec<Moments> {
+    match level.kind() {
+        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, add_column),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is one of this processor's.
+        Kind::Avx2 => unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Avx512 => unsafe { avx512::sum_spans(layout, weights, columns, lattice, v) },
+    }
+}
+
+/// As `sum_spans`; `add_column` is the function of that name or a faster one.
 #[inline(always)]
 fn sum_spans_with(
     layout: &Layout,
@@ -174,12 +167,12 @@ fn sum_spans_with(
     columns: usize,
     lattice: &Lattice,
     v: &Span,
-    sum_strip: impl Fn(&Strip) -> StripSums,
+    add_column: impl Fn(&Column, &mut Moments),
 ) -> Vec<Moments> {
     let unit = 1.0 / (2 * lattice.step()) as f32;
     let mut out = Vec::with_capacity(lattice.horizontal.spans.len());
     for h in &lattice.horizontal.spans {
-        let mut moments = LaneMoments::default();
+        let mut moments = Moments::default();
         for x in (h.start..h.end).step_by(GROUP) {
             let mut a = [0.0; LANES];
             let mut counts = [0.0; LANES];
@@ -191,21 +184,54 @@ fn sum_spans_with(
             }
             let tile = x / TILE;
             let tiles = [tile, (tile + 1).min(columns - 1)];
-            let mut sums = LaneSums::default();
-            for y in (v.start..v.end).step_by(STRIP) {
-                let count = STRIP.min(v.end - y);
-                let strip = sum_strip(&layout.strip(x, y, count));
-                let middle = (y - v.start) as f32 + 0.5 * (count - 1) as f32;
-                let b = (v.weight as f32 + 2.0 * middle) * unit;
-                let row = y / TILE * columns;
-                let weights = tiles.map(|tile| weights[row + tile]);
-                sums.add(&strip, &weights, b, &counts);
-            }
-            moments.add(&sums, &a);
+            let column = Column { layout, weights, columns, x, tiles, v, unit, a, counts };
+            add_column(&column, &mut moments);
         }
-        out.push(moments.sum());
+        out.push(moments);
     }
     out
+}
+
+/// Adds the samples between the rows of the span.
+fn add_column(column: &Column, moments: &mut Moments) {
+    let mut sums = LaneSums::default();
+    for (strip, weights, b) in column.strips() {
+        sums.add(&sum_strip(&strip), &weights, b, &column.counts);
+    }
+    moments.add(&sums, &column.a);
+}
+
+/// A group of columns at one span down.
+struct Column<'a> {
+    layout: &'a Layout<'a>,
+    weights: &'a [f32],
+    /// Tiles to a row.
+    columns: usize,
+    x: usize,
+    /// Those of the two halves.
+    tiles: [usize; 2],
+    v: &'a Span,
+    /// 1/(2 · step).
+    unit: f32,
+    /// The weights across of its lanes, and how often they count.
+    a: [f32; LANES],
+    counts: [f32; LANES],
+}
+
+impl Column<'_> {
+    /// Strips with the weights of their halves' tiles and the weight down.
+    #[inline(always)]
+    fn strips(&self) -> impl Iterator<Item = (Strip<'_>, [f32; 2], f32)> {
+        let v = self.v;
+        (v.start..v.end).step_by(STRIP).map(move |y| {
+            let count = STRIP.min(v.end - y);
+            let middle = (y - v.start) as f32 + 0.5 * (count - 1) as f32;
+            let b = (v.weight as f32 + 2.0 * middle) * self.unit;
+            let row = y / TILE * self.columns;
+            let weights = self.tiles.map(|tile| self.weights[row + tile]);
+            (self.layout.strip(self.x, y, count), weights, b)
+        })
+    }
 }
 
 impl LaneSums {
@@ -242,13 +268,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::motion::geometry::Kind;
+    use crate::motion::geometry;
     use crate::motion::plane::Plane;
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
 
-        /// At the level of this processor and plainly, bit for bit.
+        /// At every level of this processor and plainly, bit for bit.
         #[test]
         fn the_fast_sums_are_the_plain_ones(
             size in [1usize..70, 1usize..50],
@@ -268,16 +294,19 @@ mod tests {
             let frame = Padded::new(&Plane::new(width, height, &frame).unwrap(), [64; 2], [64; 2]);
             let layout = Layout::new(&prediction, &frame);
             let cells = [height.div_ceil(step), width.div_ceil(step)];
-            let lattice = Lattice::new(size, cells, step, Kind::Luma);
+            let lattice = Lattice::new(size, cells, step, geometry::Kind::Luma);
             let columns = width.div_ceil(TILE);
             let weights: Vec<f32> =
                 (0..columns * height.div_ceil(TILE)).map(|k| f32::from(pick(k)) + 0.1).collect();
             for v in &lattice.vertical.spans {
-                let fast = sum_spans(&layout, &weights, columns, &lattice, v);
-                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, sum_strip);
-                for (fast, plain) in fast.iter().zip(&plain) {
-                    prop_assert_eq!(fast.products, plain.products);
-                    prop_assert_eq!(fast.errors, plain.errors);
+                let plain = sum_spans_with(&layout, &weights, columns, &lattice, v, add_column);
+                for &level in Level::available() {
+                    let fast = sum_spans_at(level, &layout, &weights, columns, &lattice, v);
+                    prop_assert_eq!(fast.len(), plain.len());
+                    for (fast, plain) in fast.iter().zip(&plain) {
+                        prop_assert_eq!(fast.products, plain.products);
+                        prop_assert_eq!(fast.errors, plain.errors);
+                    }
                 }
             }
         }

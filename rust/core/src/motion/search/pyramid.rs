@@ -1,6 +1,7 @@
 //! Luma at full size, half, quarter …
 
 use crate::motion::plane::{Padded, Plane};
+use crate::motion::wide::wide;
 
 /// Largest block edge; also the border, so that a block pushed out of the picture still lies on
 /// repeated samples. More than predictions need.
@@ -17,9 +18,9 @@ impl Pyramid {
     pub fn new(plane: &Plane<u8>) -> Self {
         let mut levels = vec![Padded::new(plane, BORDER, BORDER)];
         let (mut width, mut height) = (plane.width(), plane.height());
-        let mut samples = plane.samples().to_vec();
         while width.min(height) >= SMALLEST_SIDE && levels.len() < MOST_LEVELS {
-            samples = halve(&samples, width, height);
+            let mut samples = vec![0; (width / 2) * (height / 2)];
+            halve(&levels[levels.len() - 1], &mut samples);
             (width, height) = (width / 2, height / 2);
             let plane = Plane::new(width, height, &samples).expect("a half is a plane");
             levels.push(Padded::new(&plane, BORDER, BORDER));
@@ -28,14 +29,16 @@ impl Pyramid {
     }
 }
 
-/// Means of 2 × 2 samples; an odd last row or column is dropped.
-fn halve(samples: &[u8], width: usize, height: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity((width / 2) * (height / 2));
-    for rows in samples.chunks_exact(2 * width).take(height / 2) {
-        let (above, below) = rows.split_at(width);
-        out.extend(above.chunks_exact(2).zip(below.chunks_exact(2)).map(|(a, b)| {
-            ((a[0] as u16 + a[1] as u16 + b[0] as u16 + b[1] as u16 + 2) >> 2) as u8
-        }));
+wide! {
+    /// Means of 2 × 2 samples; an odd last row or column is dropped.
+    fn halve(plane: &Padded<u8>, out: &mut [u8]) {
+        for (y, out) in out.chunks_exact_mut(plane.width() / 2).enumerate() {
+            let (above, below) = (plane.row(2 * y), plane.row(2 * y + 1));
+            let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            for (out, (a, b)) in out.iter_mut().zip(pairs) {
+                let sum = u16::from(a[0]) + u16::from(a[1]) + u16::from(b[0]) + u16::from(b[1]);
+                *out = ((sum + 2) >> 2) as u8;
+            }
+        }
     }
-    out
 }

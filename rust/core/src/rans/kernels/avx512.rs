@@ -147,42 +147,67 @@ pub(super) unsafe fn keys(
         let lower = _mm512_permutex2var_epi8(largest[0], tables, largest[1]);
         let upper = _mm512_permutex2var_epi8(largest[2], tables, largest[3]);
         let largest = _mm512_mask_blend_epi8(_mm512_movepi8_mask(tables), lower, upper);
-        let halves = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
-        let mut sizes = [_mm256_setzero_si256(); 2];
-        for (half, tables) in halves.into_iter().enumerate() {
+        let tables = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
+        let largest = [_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64::<1>(largest)];
+        for half in 0..2 {
             let coded = (coded >> (32 * half)) as u32;
             let there = (there >> (32 * half)) as u32;
             let start = symbols.as_ptr().wrapping_add(32 * half);
             // SAFETY: only what is there is read; the chunks are of equal length.
             let symbols = unsafe { _mm512_maskz_loadu_epi16(there, start) };
-            wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
-            sizes[half] = _mm512_cvtusepi16_epi8(_mm512_abs_epi16(symbols));
-            let held =
-                _mm512_cmple_epu16_mask(_mm512_abs_epi16(symbols), _mm512_set1_epi16(MAX_SYMBOL));
-            let columns =
-                _mm512_maskz_add_epi16(held, symbols, _mm512_set1_epi16(COLUMNS as i16 / 2));
-            let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(tables));
-            let front = _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns));
+            let sizes = _mm512_abs_epi16(symbols);
+            let limits = _mm512_cvtepu8_epi16(largest[half]);
+            let beyond = _mm512_mask_cmpgt_epu16_mask(coded, sizes, limits);
+            escapes |= beyond;
+            let rows = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(tables[half]));
+            let columns = _mm512_add_epi16(symbols, _mm512_set1_epi16(COLUMNS as i16 / 2));
+            let front = if coded == u32::MAX && beyond == 0 {
+                _mm512_or_si512(rows, columns)
+            } else {
+                wrong |= !coded & _mm512_test_epi16_mask(symbols, symbols);
+                let held = _mm512_cmple_epu16_mask(sizes, _mm512_set1_epi16(MAX_SYMBOL));
+                let columns = _mm512_maskz_mov_epi16(held, columns);
+                _mm512_maskz_compress_epi16(coded, _mm512_or_si512(rows, columns))
+            };
             // SAFETY: count is at most the elements before, so 32 more are within `out`.
             unsafe { _mm512_storeu_epi16(out.as_mut_ptr().add(count).cast(), front) };
             count += coded.count_ones() as usize;
         }
-        let sizes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(sizes[0]), sizes[1]);
-        escapes |= _mm512_mask_cmpgt_epu8_mask(coded, sizes, largest);
     }
     Keys { count, escapes: escapes != 0, wrong: wrong != 0 }
 }
 
-/// `V` vectors of lanes.
+/// States after a symbol each; `high` are those that have shed a word.
 ///
 /// The quotient comes from a float product that is never too large, and too small by one at most:
 /// the quotient is below 2^20, and the product's relative error lies between -7.2 / 2^24 and
 /// -0.8 / 2^24 (three roundings of 1 / 2^24 each and one Newton step, less the bias of 4 / 2^24).
+#[target_feature(enable = "avx512f,avx512dq")]
+#[inline]
+fn push(x: __m512i, interval: __m512i, high: __mmask16) -> __m512i {
+    let frequency = _mm512_srli_epi32::<16>(interval);
+    let start = _mm512_and_si512(interval, _mm512_set1_epi32(0xffff));
+    let divisor = _mm512_cvtepi32_ps(frequency);
+    let rough = _mm512_rcp14_ps(divisor);
+    let below_one = _mm512_set1_ps(1.0 - 4.0 / (1 << 24) as f32);
+    let error = _mm512_fnmadd_ps(divisor, rough, below_one);
+    let reciprocal = _mm512_fmadd_ps(rough, error, rough);
+    let y = _mm512_mask_srli_epi32::<16>(x, high, x);
+    let quotient = _mm512_cvttps_epu32(_mm512_mul_ps(_mm512_cvtepu32_ps(y), reciprocal));
+    let rest = _mm512_sub_epi32(y, _mm512_mullo_epi32(quotient, frequency));
+    let short = _mm512_cmpge_epu32_mask(rest, frequency);
+    let next = _mm512_add_epi32(_mm512_slli_epi32::<12>(quotient), rest);
+    let next = _mm512_add_epi32(next, start);
+    let table_size = _mm512_set1_epi32(TABLE_SIZE as i32);
+    _mm512_mask_add_epi32(next, short, next, _mm512_sub_epi32(table_size, frequency))
+}
+
+/// `V` vectors of lanes.
 ///
 /// # Safety
 /// The processor has the features, `rows` is not empty, `keys` are whole rounds, `position` is
 /// within `words`.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,popcnt,bmi2")]
 pub(super) unsafe fn encode<const V: usize>(
     rows: &[Row],
     states: &mut States,
@@ -192,8 +217,10 @@ pub(super) unsafe fn encode<const V: usize>(
 ) -> usize {
     const { assert!(V * WIDTH <= MAX_LANES) };
     let lanes = V * WIDTH;
-    let below_one = _mm512_set1_ps(1.0 - 4.0 / (1 << 24) as f32);
-    let table_size = _mm512_set1_epi32(TABLE_SIZE as i32);
+    // The low words of a vector, then those of another.
+    let low_words: [i16; 2 * WIDTH] = std::array::from_fn(|k| 2 * k as i16);
+    // SAFETY: the array is of 64 bytes.
+    let low_words = unsafe { _mm512_loadu_epi16(low_words.as_ptr()) };
     // The last lane comes first in a vector, as its word comes first in the buffer.
     let reversed = _mm512_sub_epi32(_mm512_set1_epi32(WIDTH as i32 - 1), counting());
     // SAFETY: `states` has room for V vectors.
@@ -205,34 +232,42 @@ pub(super) unsafe fn encode<const V: usize>(
     let mut left = keys.len();
     while left > 0 && words.len() - *position >= lanes + WORD_SLACK {
         left -= lanes;
-        for (v, x) in x.iter_mut().enumerate().rev() {
-            // SAFETY: the round from `left` on is within `keys`.
-            let some = unsafe { _mm256_loadu_si256(keys.as_ptr().add(left + v * WIDTH).cast()) };
-            let some = _mm512_castsi256_si512(_mm256_min_epu16(some, last));
-            let some = _mm512_maskz_permutexvar_epi16(LOW_WORDS, reversed, some);
-            // SAFETY: no key is beyond the last of the rows.
-            let interval = unsafe { _mm512_i32gather_epi32::<4>(some, rows.as_ptr().cast()) };
-            let frequency = _mm512_srli_epi32::<16>(interval);
-            let start = _mm512_and_si512(interval, _mm512_set1_epi32(0xffff));
-            let divisor = _mm512_cvtepi32_ps(frequency);
-            let rough = _mm512_rcp14_ps(divisor);
-            let error = _mm512_fnmadd_ps(divisor, rough, below_one);
-            let reciprocal = _mm512_fmadd_ps(rough, error, rough);
-
-            let high = _mm512_cmpge_epu32_mask(_mm512_srli_epi32::<20>(*x), frequency);
-            let some = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(high, *x));
-            // SAFETY: a word for every lane and WIDTH more were free before the round; what is
-            // written behind the words is overwritten by those that follow.
-            unsafe { _mm256_storeu_si256(words.as_mut_ptr().add(*position).cast(), some) };
-            *position += high.count_ones() as usize;
-            let y = _mm512_mask_srli_epi32::<16>(*x, high, *x);
-
-            let quotient = _mm512_cvttps_epu32(_mm512_mul_ps(_mm512_cvtepu32_ps(y), reciprocal));
-            let rest = _mm512_sub_epi32(y, _mm512_mullo_epi32(quotient, frequency));
-            let short = _mm512_cmpge_epu32_mask(rest, frequency);
-            let next = _mm512_add_epi32(_mm512_slli_epi32::<12>(quotient), rest);
-            let next = _mm512_add_epi32(next, start);
-            *x = _mm512_mask_add_epi32(next, short, next, _mm512_sub_epi32(table_size, frequency));
+        let mut v = V;
+        while v > 0 {
+            // Two vectors shed their words together; the later lanes come first.
+            let count = if v > 1 { 2 } else { 1 };
+            v -= count;
+            let mut intervals = [_mm512_setzero_si512(); 2];
+            let mut high = [0; 2];
+            for (k, interval) in intervals.iter_mut().enumerate().take(count) {
+                let start = left + (v + k) * WIDTH;
+                // SAFETY: the round from `left` on is within `keys`.
+                let some = unsafe { _mm256_loadu_si256(keys.as_ptr().add(start).cast()) };
+                let some = _mm512_castsi256_si512(_mm256_min_epu16(some, last));
+                let some = _mm512_maskz_permutexvar_epi16(LOW_WORDS, reversed, some);
+                // SAFETY: no key is beyond the last of the rows.
+                *interval = unsafe { _mm512_i32gather_epi32::<4>(some, rows.as_ptr().cast()) };
+                let least = _mm512_srli_epi32::<16>(*interval);
+                high[k] = _mm512_cmpge_epu32_mask(_mm512_srli_epi32::<20>(x[v + k]), least);
+            }
+            let taken = if count > 1 {
+                let both = _mm512_permutex2var_epi16(x[v + 1], low_words, x[v]);
+                let taken = u32::from(high[1]) | u32::from(high[0]) << WIDTH;
+                let some = _mm512_maskz_compress_epi16(taken, both);
+                // SAFETY: as many words as there are lanes left and WIDTH more are free; what is
+                // written behind the words is overwritten by those that follow.
+                unsafe { _mm512_storeu_epi16(words.as_mut_ptr().add(*position).cast(), some) };
+                taken
+            } else {
+                let some = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(high[0], x[v]));
+                // SAFETY: as above.
+                unsafe { _mm256_storeu_si256(words.as_mut_ptr().add(*position).cast(), some) };
+                high[0].into()
+            };
+            *position += taken.count_ones() as usize;
+            for k in 0..count {
+                x[v + k] = push(x[v + k], intervals[k], high[k]);
+            }
         }
     }
     for (v, x) in x.into_iter().enumerate() {

@@ -17,7 +17,7 @@ pub(super) fn measure(
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn transform(terms: &mut Terms) {
+pub(super) fn transform(terms: &mut Terms) {
     let mut rows = [_mm256_setzero_si256(); TILE];
     for (row, terms) in rows.iter_mut().zip(terms.iter()) {
         // SAFETY: the array is of 32 bytes.

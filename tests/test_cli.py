@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 import ui2c
 from conftest import coded_units, make_clip
 from ui2c.cli import main
+from ui2c.cli.decode import CountedFile
 from ui2c.network.weights import save_model
 from ui2c.video import Description, open_sink, open_source
 
@@ -161,6 +163,15 @@ def test_y4m_taken_for_raw_is_noticed(clip: Path, nano_file: Path) -> None:
     assert b"standard input is y4m and tells its own size" in error
 
 
+def test_pipes_take_y4m(stream: Path) -> None:
+    with open(stream, "rb") as file:
+        encoder = child("encode", "-", os.devnull, stdin=file)
+        _, error = encoder.communicate()
+    assert encoder.returncode == 1
+    (line,) = error.decode().splitlines()
+    assert "standard input: corrupt data at byte 0: not a y4m file (ffmpeg -i IN -f yuv" in line
+
+
 def test_a_reader_that_leaves(stream: Path, nano_file: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -173,6 +184,87 @@ def test_a_reader_that_leaves(stream: Path, nano_file: Path) -> None:
     assert decoder.returncode == 1
     assert b"broken pipe" in decoder.stderr
     assert len(decoder.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("--version", "-v"), ("completion", "bash"), ("info", "")])
+@pytest.mark.parametrize("gone", [True, False])
+def test_printing_that_fails(arguments: tuple[str, ...], gone: bool, stream: Path) -> None:
+    """One line and exit code 1, neither a traceback nor a second try of Python at its end."""
+    if gone:
+        read, output = os.pipe()
+        os.close(read)
+    else:
+        output = os.open("/dev/full", os.O_WRONLY)
+    printer = subprocess.run(
+        [sys.executable, "-m", "ui2c", *(argument or stream for argument in arguments)],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    os.close(output)
+    (line,) = printer.stderr.decode().splitlines()
+    reason = "gone (broken pipe)" if gone else "standard output: No space left on device"
+    assert printer.returncode == 1 and line.startswith("ui2c: error: ") and reason in line
+
+
+@pytest.mark.parametrize("options", [(), ("--size", "2k")])
+def test_an_input_that_ends_early(
+    options: tuple[str, ...],
+    clip: Path,
+    tmp_path: Path,
+    nano_file: Path,
+    saved: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is whole is coded, and the rest named."""
+    clip.write_bytes(clip.read_bytes()[:-1])
+    out = tmp_path / "out.ui2c"
+    assert run("encode", clip, out, "--model", nano_file, "-q", *options) == 1
+    assert f"{clip}: data ends early" in (line := one_error(capsys))
+    assert f"frame 4 is incomplete; {out} holds the 4 frames before" in line
+    assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) == 4
+
+
+def test_a_pipe_that_breaks_off(clip: Path, tmp_path: Path, nano_file: Path, saved: Any) -> None:
+    """As where the program that fills it is killed; here read by segments."""
+    clip.write_bytes(clip.read_bytes()[:-1])
+    out = tmp_path / "out.ui2c"
+    with open(clip, "rb") as file:
+        encoder = child("encode", "-", out, "--model", nano_file, "--jobs", 1, "-q", stdin=file)
+        _, error = encoder.communicate()
+    assert encoder.returncode == 1
+    (line,) = error.decode().splitlines()
+    assert "standard input: data ends early" in line and f"{out} holds the 4 frames" in line
+    assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) == 4
+
+
+def test_no_frames(
+    clip: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ("--model", nano_file)
+    assert run("encode", clip, tmp_path / "none.ui2c", "--skip", FRAMES, *model) == 0
+    assert f"{clip} has no frame after the first {FRAMES}\n" in capsys.readouterr().err
+    assert run("encode", clip, tmp_path / "none.ui2c", "--frames", 0, "-y", *model) == 0
+    assert "has no frame" not in capsys.readouterr().err
+    assert run("decode", tmp_path / "none.ui2c", tmp_path / "none.y4m", *model) == 0
+    capsys.readouterr()
+    assert run("decode", tmp_path / "none.ui2c", tmp_path / "none.mp4", *model) == 1
+    assert f"{tmp_path / 'none.mp4'}: no frame to write" in one_error(capsys)
+    assert not list(tmp_path.glob("*none.mp4*"))
+
+
+def test_a_file_that_cannot_hold_the_times(
+    tmp_path: Path, nano_file: Path, saved: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [
+        replace(frame, pts=pts)
+        for frame, pts in zip(make_clip(16, 16, 3), (0, 40, 200), strict=True)
+    ]
+    stream = tmp_path / "irregular.ui2c"
+    stream.write_bytes(ui2c.Encoder(model=saved, timebase=Fraction(1, 1000)).encode(frames))
+    for name, expected in (("out.y4m", True), ("out.mkv", False)):
+        assert run("decode", stream, tmp_path / name, "--model", nano_file) == 0
+        assert ("cannot hold the irregular times" in capsys.readouterr().err) == expected
 
 
 def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,7 +375,7 @@ def test_existing_files_are_kept(
         (("encode", "{clip}", "nowhere/out.ui2c"), "nowhere/out.ui2c: its directory does not"),
         (("encode", "{clip}", "out.ui2c", "--model", "enormous"), "enormous"),
         (("decode", "{clip}", "out.y4m"), "not a ui2c stream"),
-        (("info", "{clip}"), "not a ui2c stream"),
+        (("info", "{clip}"), "clip.y4m: corrupt data at byte 0: not a ui2c stream"),
     ],
 )
 def test_errors_of_data_and_files(
@@ -310,12 +402,15 @@ def test_errors_of_data_and_files(
         (("encode", "a.yuv", "b.ui2c", "--fps", "0"), "must be a rate"),
         (("encode", "a.y4m", "a.y4m"), "a.y4m cannot be the input and an output at once"),
         (("encode", "a.y4m", "b", "--recon", "b"), "b cannot be another output and an output"),
-        (("encode", "raw.yuv", "b.ui2c"), "width and height are needed"),
+        (("encode", "raw.yuv", "b.ui2c"), "needed (of the command: --input-res WxH)"),
         (("encode", "raw.yuv", "b", "--input-res", "2x2", "--device", "x"), "device must be"),
         (("encode", "raw.yuv", "b", "--input-res", "2x2", "--recon", "c.gif"), "must end in"),
         (("decode", "a.ui2c", "out.gif"), "the output must end in .y4m"),
         (("decode", "a.ui2c", "out.y4m", "--device", "abacus"), "device must be"),
+        (("encode", "raw.yuv", "b.mp4", "--input-res", "2x2"), "so name it .ui2c"),
         (("info",), "either a FILE or --model"),
+        (("info", "a.ui2c", "--plot", "a.ui2c", "-y"), "cannot be the input and an output"),
+        (("info", "--model", "small", "--plot", "a.html"), "--plot goes with a FILE"),
         (("sing",), "invalid choice"),
         ((), "usage"),
     ],
@@ -332,6 +427,9 @@ def test_wrong_usage(
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and message in captured.err
+    if arguments:
+        (line,) = captured.err.splitlines()
+        assert line.startswith("ui2c: error: ")
     assert [path.name for path in tmp_path.iterdir()] == ["raw.yuv"]
 
 
@@ -484,6 +582,23 @@ def test_low_latency(
         assert run("encode", clip, out, "--low-latency", "--model", model, "-q", "-y") == 0
         assert run("info", out) == 0
         assert "delay          none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 10**6])
+def test_how_much_of_a_file_is_read(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(bytes(range(250)) * (size // 250) or bytes(size))
+    with open(path, "rb") as file:
+        counted = CountedFile(file)
+        assert counted.fraction is None
+        pieces, fractions = [], []
+        for piece in counted:
+            pieces.append(piece)
+            fractions.append(counted.fraction)
+    assert b"".join(pieces) == path.read_bytes()
+    if size:
+        assert fractions[-1] == 1 and fractions == sorted(fractions)
+        assert fractions[0] <= max(0.01, 1 / size)
 
 
 def test_progress_for_programs(

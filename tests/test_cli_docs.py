@@ -1,6 +1,7 @@
 """What is written about the command is all of it; completion knows the same."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def test_completion_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -
         (["ui2c", "encode", "--motion", "s"], ["slow"]),
         (["ui2c", "decode", "--progress", "j"], ["json"]),
         (["ui2c", "encode", "fil"], []),
+        (["ui2c", "completion", "f"], ["fish"]),
     ],
 )
 def test_bash_completes(words: list[str], expected: list[str]) -> None:
@@ -64,3 +66,13 @@ def test_bash_completes(words: list[str], expected: list[str]) -> None:
     )
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.split() == expected
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+def test_zsh_takes_the_script_without_more(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where nothing has set its completion up before."""
+    assert main(["completion", "zsh"]) == 0
+    result = subprocess.run(
+        ["zsh", "-f"], input=capsys.readouterr().out, capture_output=True, text=True, check=True
+    )
+    assert result.stderr == ""

@@ -55,6 +55,20 @@ def test_a_bitrate_is_held_through_a_buffer(bitrate: int, slope: float) -> None:
     assert total == pytest.approx(bitrate * seconds, rel=0.03)
 
 
+@pytest.mark.parametrize("bitrate", [50_000, 100_000, 300_000])
+def test_a_wrong_first_guess_is_soon_made_good(bitrate: int) -> None:
+    """About qp 26 is right at any of these rates, but the first guess depends on the rate."""
+    content = Content(0.065, bitrate)
+    rate = HoldBitrate(bitrate, 2.0, 0)
+    qps = []
+    for index in range(14):
+        plan = content.plan(index)
+        qps.append(rate.qp(plan))
+        rate.spent(plan, qps[-1], content.bits(index, qps[-1]))
+    assert max(abs(qp - 26) for qp in qps[8:]) < 10
+    assert abs(np.mean(qps[8:]) - 26) < 7
+
+
 @pytest.mark.parametrize("first_qp", [0, 32, 60])
 @pytest.mark.parametrize("slope", [0.05, 0.065, 0.08])
 def test_a_size_is_met_with_an_even_qp(first_qp: int, slope: float) -> None:

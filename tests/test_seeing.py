@@ -79,6 +79,9 @@ def test_compare_frames(
         assert message in capsys.readouterr().err
     assert run() == 1
     assert "exists already" in capsys.readouterr().err
+    out = tmp_path / "sheet.gif"
+    assert run() == 2
+    assert "must end in .png" in capsys.readouterr().err and not out.exists()
 
 
 def plots(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Segments coded side by side and joined are the stream of one encoder."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -161,6 +162,21 @@ def test_going_on_after_an_interruption(nano_file: Path, file: Path, tmp_path: P
     second = Here()
     assert encode_segments(file, executor=second, **options) == whole
     assert len(second.done) == 4 and not work.exists()
+
+
+def test_a_folder_that_cannot_be_written(
+    nano_file: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    work = tmp_path / "work"
+    with pytest.raises(OSError, match="No space left") as caught:
+        encode_segments(file, executor=Here(), jobs=1, work=work, model=str(nano_file))
+    assert str(caught.value.filename).startswith(f"{work}{os.sep}")
+    assert not list(work.iterdir())
 
 
 def test_other_options_do_not_find_the_segments(

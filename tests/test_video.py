@@ -302,11 +302,27 @@ def test_regular_rate() -> None:
     milliseconds = [round(1000 * i * 1001 / 30000) for i in range(100)]
     ntsc = Fraction(30000, 1001)
     tick = Fraction(1, 1000)
-    assert regular_rate(milliseconds, tick, ntsc) == ntsc
-    # A nominal rate that the times contradict is not believed.
-    assert regular_rate([0, 40, 80, 120], tick, Fraction(50)) == 25
-    assert regular_rate([0, 40, 80, 200], tick, Fraction(25)) is None
-    assert regular_rate([5, 5], tick, Fraction(25)) is None
+    assert regular_rate(milliseconds, tick, [ntsc]) == ntsc
+    # A rate that the times contradict is not believed, the next may be: after an edit list the
+    # average counts frames that are not shown.
+    assert regular_rate(milliseconds, tick, [Fraction(28), ntsc]) == ntsc
+    assert regular_rate([0, 40, 80, 120], tick, [Fraction(50)]) == 25
+    assert regular_rate([0, 40, 80, 120], tick, []) == 25
+    assert regular_rate([0, 40, 80, 200], tick, [Fraction(25)]) is None
+    assert regular_rate([5, 5], tick, [Fraction(25)]) is None
+
+
+def test_the_rate_of_a_bare_stream(tmp_path: Path) -> None:
+    path = tmp_path / "clip.264"
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for _ in range(3):
+            picture = av.VideoFrame.from_ndarray(np.zeros((48, 32), np.uint8), "yuv420p")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    source = open_source(path)
+    assert (source.description.fps, source.description.frames) == (30, 3)
 
 
 def test_timing_of_packets() -> None:

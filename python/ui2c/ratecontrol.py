@@ -15,14 +15,18 @@ from ui2c.statistics import Statistics, UnitStatistics
 
 LINEAR, SQUARE = 0.03, 0.00045
 """Of `fall`; fitted to inter units of three clips at qp 0 to 63 with the model `small`."""
-TYPICAL = -1.25
+TYPICAL = -2.5
 """log2 of the bits per pixel of an ordinary inter unit at qp 0, to begin with something."""
-INTRA = 2
+INTRA = 2.5
 """log2 of how much more an intra unit takes."""
 MEMORY = 0.2
 """Weight of the latest unit in what is expected of the next."""
-DOWN, UP = 2, 4
+DOWN, UP = 3, 4
 """At most so much does qp change from unit to unit, where the buffer does not ask for more."""
+REPAY = 4
+"""Over so many buffers a debt is paid back: the first unit makes a large one."""
+SETTLING, STEEP = 8, 8
+"""So many units at the beginning, while little is known of the clip, may change it by that."""
 HIGHEST = 63
 
 
@@ -83,8 +87,8 @@ class HoldBitrate:
 
     The buffer of `buffer` seconds starts full, is filled at the bitrate and emptied by the units;
     a unit that would empty it altogether is coded again with a higher qp. What has been spent too
-    much or too little is made up for over the same number of seconds; towards the end of a clip
-    whose `duration` is known over those that are left, but no fewer than a quarter.
+    much or too little is made up for over REPAY times as many seconds; towards the end of a clip
+    whose `duration` is known over those that are left, but no fewer than a quarter of the buffer.
     """
 
     def __init__(
@@ -103,15 +107,19 @@ class HoldBitrate:
         self._debt = 0.0
         self._expected: dict[bool, float] = {}
         """Bits per pixel at qp 0, of inter (False) and intra units."""
+        self._seen = {False: 0, True: 0}
+        """How many of them there have been."""
         self._last: int | None = None
 
     def qp(self, plan: Plan) -> int:
         fair = self._bitrate * plan.seconds
-        window = min(self._seconds, max(self._left, self._seconds / 4))
+        window = min(REPAY * self._seconds, max(self._left, self._seconds / 4))
         wanted = max(fair / 4, fair - self._debt * plan.seconds / window)
         qp = qp_at(self._estimate(False) - math.log2(wanted / plan.pixels))
         if self._last is not None:
-            qp = min(max(qp, self._last - DOWN), self._last + UP)
+            settling = sum(self._seen.values()) < SETTLING
+            down, up = (STEEP, STEEP) if settling else (DOWN, UP)
+            qp = min(max(qp, self._last - down), self._last + up)
         # An intra unit gets the qp of its neighbours, and is paid for by all of them; only the
         # buffer may ask for more. A fifth of it stays for what the prediction does not see.
         room = 0.8 * min(self._level + fair, self._bitrate * self._seconds)
@@ -128,7 +136,10 @@ class HoldBitrate:
         self._level = min(self._level + fair - bits, self._bitrate * self._seconds)
         seen = bits / plan.pixels * 2 ** fall(qp)
         known = self._expected.get(plan.intra, seen)
-        self._expected[plan.intra] = known + MEMORY * (seen - known)
+        self._seen[plan.intra] += 1
+        # The mean of all, until there are so many that the latest count for more.
+        weight = max(MEMORY, 1 / self._seen[plan.intra])
+        self._expected[plan.intra] = known + weight * (seen - known)
         self._last = qp
 
     def _estimate(self, intra: bool) -> float:

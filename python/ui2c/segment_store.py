@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from ui2c.files import naming
 from ui2c.metrics import Psnr
 from ui2c.statistics import Statistics, UnitStatistics
 
@@ -56,8 +57,12 @@ class SegmentStore:
         stream, statistics = coded
         data = json.dumps(asdict(statistics)).encode() + b"\n" + stream
         part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
-        os.replace(part, path)
+        try:
+            with naming(os.fspath(path)):
+                part.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+                os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Removes what was kept; the folder too, if nothing else is in it."""

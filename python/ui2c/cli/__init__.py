@@ -16,8 +16,9 @@ from functools import partial
 from ui2c import _core
 from ui2c.build import build_info
 from ui2c.cli import compare, compare_frames, completion, decode, encode, evaluate, info
-from ui2c.cli.common import INTERRUPTED, Help, UsageError, complain, explain
+from ui2c.cli.common import INTERRUPTED, Help, Parser, UsageError, complain, explain
 from ui2c.errors import Error
+from ui2c.files import naming
 
 OF_INPUT = (Error, OSError, ValueError, ImportError)
 OF_MACHINE = (MemoryError, RuntimeError)
@@ -42,10 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
-        _print_version(arguments.verbose)
-        return 0
+        return _guarded(partial(_print_version, arguments.verbose), OF_INPUT, verbose=False)
     if arguments.command is None:
-        parser.print_usage(sys.stderr)
+        parser.print_help(sys.stderr)
         return 2
     errors = (*OF_INPUT, *OF_MACHINE)
     return _guarded(partial(arguments.run, arguments), errors, verbose=arguments.verbose)
@@ -54,27 +54,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(run: Callable[[], int], errors: tuple[type[Exception], ...], *, verbose: bool) -> int:
     """The exit code of `run`; these errors become one line, after a traceback if `verbose`."""
     try:
-        return run()
+        code = run()
+        # What is left in the buffer is written here, where it may still fail in one line.
+        with naming("-"):
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
     except UsageError as error:
         complain(str(error))
         return 2
-    except BrokenPipeError as error:
-        complain(explain(error))
-        # Python flushes standard output at exit; with its reader gone that would fail loudly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except errors as error:
-        if verbose:
+        if verbose and not isinstance(error, BrokenPipeError):
             traceback.print_exc()
         complain(explain(error))
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Python would try again at exit, and fail loudly.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="ui2c",
         description="Neural video codec. Exit codes: 0 done, 1 error in data or in reading and "
         "writing, 2 wrong usage, 130 interrupted.",
@@ -103,8 +107,9 @@ def _delegate(command: str, argv: list[str]) -> int:
     return 0
 
 
-def _print_version(verbose: bool) -> None:
+def _print_version(verbose: bool) -> int:
     print(f"ui2c {_core.__version__}")
     if verbose:
         for key, value in build_info().items():
             print(f"{key:<12} {value}")
+    return 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from types import FrameType
+from typing import NoReturn
 
 from ui2c.progress import Form, Progress
 
@@ -27,6 +28,18 @@ class Help(argparse.HelpFormatter):
         if text.startswith("examples:"):
             return text
         return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as all else that goes wrong is said."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message} ({self.prog} --help tells how)")
+        self.exit(2)
+
+
+def counted(frames: int) -> str:
+    return "1 frame" if frames == 1 else f"{frames} frames"
 
 
 def complain(message: str) -> None:
@@ -100,12 +113,13 @@ def check_paths(source: str, *outputs: str | None) -> None:
         if output == "-" and sys.stdout.isatty():
             raise UsageError("standard output is a terminal: send it to a file or a pipe")
         path = output if output == "-" else os.path.realpath(output)
-        if path in seen and not _is_device(path):
+        if path in seen and not is_device(path):
             raise UsageError(f"{output} cannot be {seen[path]} and an output at once")
         seen[path] = "another output"
 
 
-def _is_device(path: str) -> bool:
+def is_device(path: str) -> bool:
+    """Whether it is there and no regular file; "-" is none."""
     return path != "-" and os.path.exists(path) and not os.path.isfile(path)
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ui2c.cli.common import Help, UsageError, integer, note, seconds, usage_errors
+from ui2c.cli.common import Help, UsageError, integer, is_device, note, seconds, usage_errors
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
 from ui2c.video import Description, open_source
@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.sheet import sheet, stack, worst_box
     from ui2c.metrics import frame_psnr
 
+    if not arguments.output.lower().endswith(".png") and not is_device(arguments.output):
+        raise UsageError(f"{arguments.output}: the sheet is a PNG, so the name must end in .png")
     box = None if arguments.box is None else _box(arguments.box)
     with ExitStack() as after:
         output = OutputFile(arguments.output, overwrite=arguments.yes)

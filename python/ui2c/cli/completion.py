@@ -30,7 +30,10 @@ _ui2c() {{
 }}
 complete -o default -F _ui2c ui2c
 """
-ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
+ZSH = """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+autoload -Uz +X bashcompinit && bashcompinit
+"""
 
 
 def add_parser(commands: Commands) -> None:
@@ -38,8 +41,8 @@ def add_parser(commands: Commands) -> None:
         "completion",
         help="a script that makes the shell complete ui2c's options",
         description="Prints a script for your shell.",
-        epilog='bash: eval "$(ui2c completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc; '
-        "fish: ui2c completion fish > ~/.config/fish/completions/ui2c.fish",
+        epilog='bash: eval "$(ui2c completion bash)" in ~/.bashrc; zsh: eval "$(ui2c completion '
+        'zsh)" in ~/.zshrc; fish: ui2c completion fish > ~/.config/fish/completions/ui2c.fish',
     )
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))
     parser.set_defaults(run=lambda arguments: run(arguments, commands.choices))
@@ -62,7 +65,8 @@ def bash(parsers: dict[str, argparse.ArgumentParser]) -> str:
         options.append(f'            {name}) words="{" ".join(words)}" ;;')
         for action in _actions(parser):
             if action.choices:
-                patterns = "|".join(f'"{name} {text}"' for text in action.option_strings)
+                # What is no option and has choices comes right after the command.
+                patterns = "|".join(f'"{name} {text}"' for text in action.option_strings or [name])
                 values = " ".join(map(str, action.choices))
                 choices.append(f'        {patterns}) words="{values}" ;;')
     return BASH.format(
@@ -90,5 +94,5 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """The options; what is not one is completed as a file name."""
-    return (action for action in parser._actions if action.option_strings)
+    """The options, and what has choices; the rest is completed as file names."""
+    return (action for action in parser._actions if action.option_strings or action.choices)

@@ -22,6 +22,7 @@ from ui2c.cli.common import (
     add_output_options,
     check_paths,
     complain,
+    counted,
     explain,
     integer,
     limit_threads,
@@ -34,11 +35,15 @@ from ui2c.decoder import Decoder
 from ui2c.errors import Error
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 from ui2c.video.ahead import ahead
+from ui2c.video.sink import CoreSink
+from ui2c.video.source import display_name, reading
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 CHUNK = 1 << 16
+STEPS = 200
+"""In at least so many pieces a file is read, so that what has been read tells how far one is."""
 
 
 EXAMPLES = """\
@@ -120,10 +125,11 @@ class CountedFile:
         self.regular = stat.S_ISREG(state.st_mode)
         self._size = state.st_size if self.regular else 0
         self._read = 0
+        self._chunk = min(CHUNK, self._size // STEPS + 1) if self._size else CHUNK
 
     def __iter__(self) -> Iterator[bytes]:
         # Not through the buffer: a thread that waits in it would keep Python from ending.
-        while piece := os.read(self.file.fileno(), CHUNK):
+        while piece := os.read(self.file.fileno(), self._chunk):
             self._read += len(piece)
             yield piece
 
@@ -164,13 +170,19 @@ def _decode(
         with usage_errors():
             sink = open_sink(arguments.output, describe(header), overwrite=arguments.yes)
         stack.callback(sink.discard)
+        if not header.frame_ticks and isinstance(sink, CoreSink):
+            note(
+                f"{arguments.output} cannot hold the irregular times of these frames; mp4 and mkv "
+                "can",
+                quiet=arguments.quiet,
+            )
         return sink
 
     sink = None
     count = 0
     report = progress(arguments, frames=arguments.frames)
     stack.callback(report.close)
-    with Interrupt() as interrupt:
+    with reading(arguments.input), Interrupt() as interrupt:
         for frame in _frames(arguments, decoder, source, stack, interrupt):
             if sink is None and decoder.header is not None:
                 sink = begin(decoder.header)
@@ -187,16 +199,16 @@ def _decode(
     taken = report.seconds
     report.end(frames=count, seconds=taken, interrupted=interrupt.requested)
     if not arguments.quiet and arguments.progress == "line":
-        print(f"{count} frames in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
+        print(f"{counted(count)} in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
     if interrupt.requested:
         note(
-            f"interrupted after {count} frames, which {arguments.output} holds",
+            f"interrupted after {counted(count)}, which {arguments.output} holds",
             quiet=arguments.quiet,
         )
         return INTERRUPTED
     if decoder.damage is None:
         return 0
-    complain(explain(decoder.damage))
+    complain(f"{display_name(arguments.input)}: {explain(decoder.damage)}")
     for first, last in decoder.lost:
         note(f"lost to damage: frames {first} to {'the end' if last is None else last}")
     if not decoder.lost:

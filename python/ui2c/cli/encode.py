@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui2c.cli.common import (
     INTERRUPTED,
     Help,
     Interrupt,
+    UsageError,
     check_paths,
     limit_threads,
     note,
@@ -21,13 +23,15 @@ from ui2c.cli.common import (
 )
 from ui2c.cli.encode_options import add_options, check_target, encoder_options
 from ui2c.cli.encode_segments import encode_in_segments
-from ui2c.cli.report import CsvReport, finish
+from ui2c.cli.report import CsvReport, ended, finish
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile, StagedFile
 from ui2c.frames import YUV420
 from ui2c.ratecontrol import Target, typical_qp
 from ui2c.video import Description, Source, open_sink, open_source, rebased
 from ui2c.video.ahead import ahead
+from ui2c.video.intact import Intact
+from ui2c.video.sink import CONTAINERS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -61,6 +65,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_paths(arguments.input, arguments.output, arguments.recon, arguments.csv, arguments.plot)
+    if Path(arguments.output).suffix.lower() in (".y4m", ".yuv", *CONTAINERS):
+        raise UsageError(
+            f"{arguments.output}: what is written is a ui2c stream, so name it .ui2c (ui2c decode "
+            "makes such videos)"
+        )
     check_target(arguments)
     limit_threads(arguments.threads)
     with ExitStack() as stack:
@@ -115,7 +124,8 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
                 return INTERRUPTED
         shown = progress(arguments, frames=total, step="pass 2" if arguments.passes == 2 else None)
         stack.callback(shown.close)
-        frames = _selected(source, arguments)
+        intact = Intact(_selected(source, arguments))
+        frames: Iterable[YUV420] = intact
         if not os.path.isfile(arguments.input):
             frames = ahead(frames, lambda: interrupt.requested)
         for frame in frames:
@@ -132,13 +142,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     if recon:
         recon.close()
     finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
-    if interrupt.requested:
-        note(
-            f"interrupted after {statistics.frames} frames, which {arguments.output} holds",
-            quiet=arguments.quiet,
-        )
-        return INTERRUPTED
-    return 0
+    return ended(arguments, statistics.frames, intact.damage, interrupted=interrupt.requested)
 
 
 def _target(arguments: argparse.Namespace, video: Description, total: int | None) -> dict[str, Any]:
@@ -167,7 +171,7 @@ def _first_pass(
     interrupt: Interrupt,
 ) -> Target:
     """Codes all frames once; what the second pass aims at."""
-    frames = _selected(_open(arguments, stack), arguments)
+    frames = Intact(_selected(_open(arguments, stack), arguments))
     with closing(progress(arguments, frames=total, step="pass 1")) as shown:
         for frame in frames:
             if interrupt.requested:

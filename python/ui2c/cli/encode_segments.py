@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from ui2c.cli.common import INTERRUPTED, Interrupt, limit_threads, note, progress
-from ui2c.cli.report import CsvReport, finish
+from ui2c.cli.report import CsvReport, ended, finish
 from ui2c.executors import Processes, cluster
 from ui2c.files import OutputFile
 from ui2c.frames import YUV420
@@ -19,6 +19,7 @@ from ui2c.segments import Clip, encode_segments
 from ui2c.statistics import Statistics
 from ui2c.video import Source, rebased
 from ui2c.video.ahead import ahead
+from ui2c.video.intact import Intact
 
 
 def encode_in_segments(
@@ -49,6 +50,8 @@ def encode_in_segments(
         interrupt = stack.enter_context(Interrupt())
         shown = stack.enter_context(closing(progress(arguments, frames=total)))
 
+        intact = Intact(_frames(arguments, source))
+
         def stop() -> bool:
             return interrupt.requested
 
@@ -58,7 +61,7 @@ def encode_in_segments(
 
         try:
             encode_segments(
-                _clip(arguments) if is_file else ahead(_frames(arguments, source), stop),
+                _clip(arguments) if is_file else ahead(intact, stop),
                 executor=executor,
                 jobs=jobs,
                 segment=arguments.segment or 0,
@@ -78,13 +81,7 @@ def encode_in_segments(
                 return INTERRUPTED
         output.commit()
         finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
-        if interrupt.requested:
-            note(
-                f"interrupted after {statistics.frames} frames, which {arguments.output} holds",
-                quiet=arguments.quiet,
-            )
-            return INTERRUPTED
-    return 0
+    return ended(arguments, statistics.frames, intact.damage, interrupted=interrupt.requested)
 
 
 def _clip(arguments: argparse.Namespace) -> Clip:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ui2c import _core
 from ui2c.cli import plot
-from ui2c.cli.common import Help, UsageError
+from ui2c.cli.common import Help, UsageError, check_paths
 from ui2c.cli.decode import describe
+from ui2c.files import StagedFile
+from ui2c.video.source import reading
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -52,6 +54,11 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.input is None) == (arguments.model is None):
         raise UsageError("info wants either a FILE or --model")
+    if arguments.plot:
+        if arguments.input is None:
+            raise UsageError("--plot goes with a FILE")
+        check_paths(arguments.input, arguments.plot)
+        StagedFile(arguments.plot, overwrite=arguments.yes)
     if arguments.model is not None:
         for line in model_lines(arguments.model):
             print(line)
@@ -67,7 +74,8 @@ def show(file: BinaryIO, arguments: argparse.Namespace) -> None:
     """Prints, and plots what can be read even where damage follows."""
     seen: list[_core.Unit] = []
     try:
-        print_stream(file, arguments.units, seen if arguments.plot else None)
+        with reading(arguments.input):
+            print_stream(file, arguments.units, seen if arguments.plot else None)
     finally:
         headers = [unit.header for unit in seen if unit.header is not None]
         if headers:

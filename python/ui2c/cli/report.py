@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from ui2c.cli import plot
+from ui2c.cli.common import INTERRUPTED, complain, counted, explain, note
+from ui2c.errors import Error
 from ui2c.files import OutputFile
 from ui2c.progress import Progress
 from ui2c.statistics import Statistics, UnitStatistics
@@ -63,7 +65,7 @@ def figures(statistics: Statistics) -> dict[str, float | int | None]:
 def summary(statistics: Statistics, seconds: float) -> str:
     """What was coded, in two to four lines; `seconds` is how long it took."""
     speed = statistics.frames / seconds if seconds else 0.0
-    lines = [f"{statistics.frames} frames in {seconds:.2f} s ({speed:.2f} fps)"]
+    lines = [f"{counted(statistics.frames)} in {seconds:.2f} s ({speed:.2f} fps)"]
     share = statistics.motion_bytes / statistics.bytes if statistics.bytes else 0.0
     lines.append(
         f"{statistics.bytes} bytes, {statistics.kbits_per_second:.2f} kbit/s, "
@@ -100,3 +102,22 @@ def finish(
     shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
     if not arguments.quiet and arguments.progress != "json":
         print(summary(statistics, seconds), file=sys.stderr)
+
+
+def ended(
+    arguments: argparse.Namespace, frames: int, damage: Error | None, *, interrupted: bool
+) -> int:
+    """The exit code of an encoder that has coded so many frames; says why there are no more."""
+    if interrupted:
+        note(
+            f"interrupted after {counted(frames)}, which {arguments.output} holds",
+            quiet=arguments.quiet,
+        )
+        return INTERRUPTED
+    if damage is not None:
+        complain(f"{explain(damage)}; {arguments.output} holds the {counted(frames)} before that")
+        return 1
+    if not frames and arguments.frames != 0:
+        skipped = f" after the first {arguments.skip}" if arguments.skip else ""
+        note(f"{arguments.input} has no frame{skipped}", quiet=arguments.quiet)
+    return 0

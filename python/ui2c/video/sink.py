@@ -143,6 +143,10 @@ class ContainerSink:
         self._mux(picture)
 
     def close(self) -> None:
+        if not self._next_time:
+            raise ValueError(
+                f"{self._staged.name}: no frame to write; only y4m and yuv can be without any"
+            )
         with self._file_errors():
             self._mux(None)
             self._container.close()

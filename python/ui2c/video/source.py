@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from ui2c import _core
-from ui2c.errors import CorruptError
+from ui2c.errors import CorruptError, Error
 from ui2c.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
 
@@ -66,7 +67,10 @@ def open_source(
         raw = not y4m and Path(path).suffix.lower() == ".yuv"
     if raw:
         if width is None or height is None:
-            raise ValueError(f"{display_name(path)} is raw video: its width and height are needed")
+            raise ValueError(
+                f"{display_name(path)} is raw video: its width and height are needed "
+                "(of the command: --input-res WxH)"
+            )
         return _open_yuv(path, width, height, bit_depth or 8, fps)
     if geometry:
         raise ValueError(
@@ -84,6 +88,15 @@ def display_name(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Errors of the data inside the block carry the name of the file."""
+    try:
+        yield
+    except Error as error:
+        raise type(error)(f"{display_name(path)}: {error}") from error
+
+
 class CoreSource:
     """Pictures from the native reader."""
 
@@ -98,7 +111,8 @@ class CoreSource:
         return self
 
     def __next__(self) -> YUV420:
-        planes = self._reader.read()
+        with reading(self._path):
+            planes = self._reader.read()
         if planes is None:
             raise StopIteration
         if self._count == 0 and planes[0].tobytes()[: len(Y4M_MAGIC)] == Y4M_MAGIC:
@@ -109,7 +123,8 @@ class CoreSource:
         return YUV420(*planes, self.description.bit_depth, self.description.full_range)
 
     def skip(self, count: int) -> None:
-        self._count += self._reader.skip(count)
+        with reading(self._path):
+            self._count += self._reader.skip(count)
 
     def close(self) -> None:
         """Nothing to do: the reader goes with the object."""
@@ -118,7 +133,8 @@ class CoreSource:
 def _open_yuv(
     path: str, width: int, height: int, bit_depth: int, fps: Fraction | None
 ) -> CoreSource:
-    reader = _core.VideoReader.yuv(path, width=width, height=height, bit_depth=bit_depth)
+    with reading(path):
+        reader = _core.VideoReader.yuv(path, width=width, height=height, bit_depth=bit_depth)
     fps = fps or Fraction(25)
     frames = None
     if os.path.isfile(path):
@@ -131,7 +147,13 @@ def _open_yuv(
 
 
 def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
-    reader = _core.VideoReader.y4m(path)
+    try:
+        with reading(path):
+            reader = _core.VideoReader.y4m(path)
+    except CorruptError as error:
+        if path != "-":
+            raise
+        raise CorruptError(f"{error} (ffmpeg -i IN -f yuv4mpegpipe - makes one)") from error
     numerator, denominator = reader.frame_rate
     if fps is None:
         fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)

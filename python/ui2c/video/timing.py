@@ -28,19 +28,23 @@ def read_timing(container: Any, video: Any) -> Timing:
         if packet.size and not packet.is_discard:
             packets += 1
             times.add(packet.pts)
-    nominal = video.average_rate or video.guessed_rate or DEFAULT_RATE
+    said = [rate for rate in (video.guessed_rate, video.average_rate) if rate]
     if None in times or len(times) < 2:
+        # Of a bare stream only the guess looks at what its headers say.
+        nominal = said[0] if said else DEFAULT_RATE
         return Timing(nominal, 1 / nominal, packets)
     # Packets that share a time with another are not shown: VP8 has such.
-    rate = regular_rate(sorted(times), video.time_base, nominal)
+    rate = regular_rate(sorted(times), video.time_base, said)
     return Timing(rate, video.time_base if rate is None else 1 / rate, len(times))
 
 
-def regular_rate(times: Sequence[int], timebase: Fraction, nominal: Fraction) -> Fraction | None:
+def regular_rate(
+    times: Sequence[int], timebase: Fraction, said: Sequence[Fraction]
+) -> Fraction | None:
     """The constant frame rate of ascending times, in ticks, or None if there is none.
 
     Times in a coarse timebase, such as Matroska's milliseconds, are rounded: one tick to either
-    side is still constant. `nominal` is the rate to report if it agrees.
+    side is still constant. Of the rates `said` by the file the first that agrees is reported.
     """
     ticks = Fraction(times[-1] - times[0], len(times) - 1)
     if not ticks or any(
@@ -48,8 +52,10 @@ def regular_rate(times: Sequence[int], timebase: Fraction, nominal: Fraction) ->
     ):
         return None
     rate = 1 / (ticks * timebase)
-    drift = abs(nominal / rate - 1) * (times[-1] - times[0])
-    return nominal if drift <= 2 else rate.limit_denominator(1001)
+    for nominal in said:
+        if abs(nominal / rate - 1) * (times[-1] - times[0]) <= 2:
+            return nominal
+    return rate.limit_denominator(1001)
 
 
 def rebased(frames: Iterable[YUV420]) -> Iterator[YUV420]:

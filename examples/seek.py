@@ -13,7 +13,7 @@ def main(video: str) -> None:
     source = open_source(video)
     encoder = ui2c.Encoder(
         qp=36,
-        keyint=8,  # a place to begin at every 8 frames at least
+        keyint=9,  # a place to begin at every 9 frames: one, and four units of two
         scenecut=True,  # and wherever the scene changes
         fps=source.description.fps or 25,
     )

@@ -11,7 +11,7 @@ from ui2c.video import Description, open_sink
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = {
     "arrays": "mean error",
-    "seek": "random access at (0, 8)",
+    "seek": "random access at (0, 9)",
     "bitrate": "two passes for",
     "live": "14 frames shown in all",
     "segments": "14 frames in",

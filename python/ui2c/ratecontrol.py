@@ -13,11 +13,11 @@ from typing import Protocol
 
 from ui2c.statistics import Statistics, UnitStatistics
 
-LINEAR, SQUARE = 0.03, 0.00045
+LINEAR, SQUARE = 0.0615, 0.00031
 """Of `fall`; fitted to inter units of three clips at qp 0 to 63 with the model `small`."""
-TYPICAL = -2.5
+TYPICAL = -1.7
 """log2 of the bits per pixel of an ordinary inter unit at qp 0, to begin with something."""
-INTRA = 2.5
+INTRA = 3.2
 """log2 of how much more an intra unit takes."""
 MEMORY = 0.2
 """Weight of the latest unit in what is expected of the next."""

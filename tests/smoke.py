@@ -32,7 +32,7 @@ def main() -> None:
         assert np.array_equal(decoder.open(data)[3], frames[3])
         stream = folder / "clip.ui2c"
         stream.write_bytes(data)
-        assert "frames         5 in 3 units" in run("info", stream)
+        assert "frames         5 in 4 units" in run("info", stream)
         run("decode", stream, folder / "clip.y4m")
         run("encode", folder / "clip.y4m", folder / "again.ui2c", "--frames", 2)
         try:

@@ -1,6 +1,8 @@
 """The examples run, and say what they are meant to show."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,13 @@ def test_example(name: str, video: str, tmp_path: Path, capsys: Any) -> None:
 def test_all_examples_are_tested() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
     assert names == {*EXPECTED, "demo"}
+
+
+def test_what_a_wheel_is_tested_with_works() -> None:
+    # Isolated, as it is run in an empty environment: what is not installed cannot be tried.
+    if subprocess.run([sys.executable, "-I", "-c", "import ui2c"], capture_output=True).returncode:
+        pytest.skip("ui2c is not installed")
+    smoke = Path(__file__).parent / "smoke.py"
+    done = subprocess.run([sys.executable, "-I", smoke], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("ui2c works\n")

@@ -35,8 +35,8 @@ CHUNK = 1 << 16
 WORK_SPACE = 64 << 20, 96, 2
 """What the network takes: bytes, bytes per pixel, and bytes per pixel and channel of its trunk.
 
-More than decoding three frames of noise with small (128 channels) was seen to take on a CPU: 705 MB for
-1920x1080, 343 MB for 1280x720, 83 MB for 640x368.
+More than decoding three frames of noise with small (128 channels) was seen to take on a CPU: 705 MB
+for 1920x1080, 343 MB for 1280x720, 83 MB for 640x368.
 """
 
 

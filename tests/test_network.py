@@ -1,5 +1,7 @@
 """The networks: shapes, variants, counts, model files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from ui2c.network.blocks import (
 )
 from ui2c.network.codec import Codec
 from ui2c.network.complexity import table
-from ui2c.network.config import CodecConfig, config_for, distortion_weight
+from ui2c.network.config import CodecConfig, config_for
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SCALES, checkerboard, scale_of
 from ui2c.network.tables import TOTAL, gaussian_tables
@@ -124,11 +126,15 @@ def test_unknown_sizes_and_odd_widths_are_refused() -> None:
         config_for("nano-double")
     with pytest.raises(ValueError, match="trunk"):
         CodecConfig("odd", 33, 16, 16, 32, 32)
+    for lambdas in ((0.0, 1.0), (2.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="lambdas"):
+            replace(config_for("nano"), lambdas=lambdas)
 
 
 def test_lambda_is_log_spaced() -> None:
-    ratios = [distortion_weight(r + 1) / distortion_weight(r) for r in range(63)]
-    assert max(ratios) - min(ratios) < 1e-9 and distortion_weight(63) == pytest.approx(8000)
+    config = config_for("nano")
+    ratios = [config.distortion_weight(r + 1) / config.distortion_weight(r) for r in range(63)]
+    assert max(ratios) - min(ratios) < 1e-9 and config.distortion_weight(63) == pytest.approx(8000)
 
 
 def test_model_file_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from ui2c.network.codec import Codec
 from ui2c.network.config import CodecConfig, config_for
-from ui2c.train.widen import fit_linear, new_channels, widened
+from ui2c.train.widen import fit_linear, new_channels, respaced, widened
 
 NARROW = config_for("nano")
 
@@ -102,3 +102,29 @@ def test_a_codec_without_the_linear_path_cannot_be_fitted() -> None:
 def test_other_differences_are_refused(config: CodecConfig) -> None:
     with pytest.raises(ValueError, match="cannot widen"):
         widened(Codec(NARROW), config)
+
+
+def test_rows_move_to_other_lambdas_and_keep_what_each_lambda_does() -> None:
+    torch.manual_seed(7)
+    old = Codec(wide(32))
+    for bank in (old.encoder_gains, old.linear_out_gains, old.feature_gains):
+        bank.values.data *= 1 + 0.2 * torch.rand_like(bank.values)
+    new = respaced(old, (5.0, 4000.0))
+    assert new.config == replace(old.config, lambdas=(5.0, 4000.0))
+    # Knot 40 of the new rows lies between two rows of the old.
+    row = next(r for r in range(64) if old.config.distortion_weight(r) > weight(new, 40))
+    known = old.encoder_gains(torch.tensor([row - 1, row]))
+    now = new.encoder_gains(torch.tensor([40]))[0]
+    assert (known.amin(0) <= now).all() and (now <= known.amax(0)).all()
+    # Below what the old rows know gains follow the root of λ, features stay.
+    factor = (weight(new, 0) / weight(old, 0)) ** 0.5
+    torch.testing.assert_close(new.encoder_gains.values[0], old.encoder_gains.values[0] * factor)
+    torch.testing.assert_close(
+        new.linear_out_gains.values[0], old.linear_out_gains.values[0] / factor
+    )
+    torch.testing.assert_close(new.feature_gains.values[0], old.feature_gains.values[0])
+    torch.testing.assert_close(new.encoder_down.weight, old.encoder_down.weight)
+
+
+def weight(codec: Codec, row: int) -> float:
+    return codec.config.distortion_weight(row)

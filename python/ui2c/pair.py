@@ -4,6 +4,7 @@ Encoder and decoder run the same steps on the same tensors wherever the result f
 so what the encoder reconstructs is what the decoder shows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from ui2c import _core
 from ui2c.network.codec import Context
-from ui2c.network.config import distortion_weight
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SKIP, checkerboard, scale_of
 from ui2c.network.weights import Model
@@ -234,7 +234,7 @@ class PairCoder:
             self._reference[0],
             np.stack([frame[0] for frame in frames]),
             bit_depth=self.bit_depth,
-            lagrangian=_motion_price(qp) * 65025 / distortion_weight(63 - qp),
+            lagrangian=motion_lagrangian(self.model.config.distortion_weight(63 - qp)),
             effort=self.motion,
         )
 
@@ -286,13 +286,15 @@ class PairCoder:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
 
 
-def _motion_price(qp: int) -> float:
-    """Of a bit of the motion field, against a bit of latents; found on training clips.
+def motion_lagrangian(weight: float) -> float:
+    """What a bit of the motion field may cost, in squared 8-bit codes, where λ is `weight`.
 
-    The coarser the latents, the more a better prediction spares the units to come, which the search
-    does not see.
+    A bit of latents costs 65025 / λ. The coarser the latents, the more a better prediction spares
+    the units to come, which the search does not see: from λ 1830 down to 96 the price falls to 0.35
+    of that (found on training clips).
     """
-    return float(0.35 ** min(max((qp - 16) / 32, 0), 1))
+    coarse = math.log(1830 / weight) / math.log(19.1)
+    return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

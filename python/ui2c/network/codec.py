@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise, blocks, shuffle, unshuffle
-from ui2c.network.config import KNOTS, CodecConfig, distortion_weight
+from ui2c.network.config import KNOTS, CodecConfig
 from ui2c.network.prior import Prior
 
 FRAME_CHANNELS = 96
@@ -56,8 +56,8 @@ class Codec(nn.Module):
             nn.init.constant_(self.gate.bias, 0.4)
 
         # The latent's gain starts at the square root of λ, where rate theory puts it.
-        middle = distortion_weight(32)
-        gains = torch.tensor([(distortion_weight(knot) / middle) ** 0.5 for knot in KNOTS])
+        weight = config.distortion_weight
+        gains = torch.tensor([(weight(knot) / weight(32)) ** 0.5 for knot in KNOTS])
         share = d // frames
         self.encoder_gains = Bank(gains[:, None].repeat(1, share * frames))
         self.decoder_gains = Bank(1 / gains[:, None].repeat(1, share * frames))

@@ -1,5 +1,6 @@
 """Sizes of the codec, as data."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,9 +22,6 @@ STILL_OFFSETS = (8, 8)
 SINGLE_OFFSETS = ((8,), (0,), (4,), (0,))
 """The same for the single-frame variant."""
 
-LAMBDA_RANGE = (24.0, 8000.0)
-"""Weight of the distortion at rows 0 and 63, log-spaced between; squared error with peak 1."""
-
 
 @dataclass(frozen=True)
 class CodecConfig:
@@ -35,7 +33,9 @@ class CodecConfig:
     (0: as many as y). `linear` adds a linear path from the frames to y and back. With `still` a
     unit that starts blank carries one frame, given to the network as both: what is new in the
     second costs less in a unit that has the first to predict from. It is coded as if its qp were
-    less by `lead`, since all that follows refers to it. Depths count blocks.
+    less by `lead`, since all that follows refers to it. `lambdas` are the weights of the
+    distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Depths count
+    blocks.
     """
 
     name: str
@@ -56,6 +56,7 @@ class CodecConfig:
     linear: bool = False
     still: bool = False
     lead: int = 0
+    lambdas: tuple[float, float] = (24.0, 8000.0)
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -66,8 +67,15 @@ class CodecConfig:
             raise ValueError(f"lead must be in 0 … {QUALITIES - 1}, not {self.lead}")
         if self.entropy < 0 or self.entropy % 16:
             raise ValueError(f"entropy must be zero or a multiple of 16, not {self.entropy}")
+        if not 0 < self.lambdas[0] < self.lambdas[1] < math.inf:
+            raise ValueError(f"lambdas must be positive and rise, not {self.lambdas}")
         if self.frames_per_unit not in (1, 2):
             raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
+
+    def distortion_weight(self, row: float) -> float:
+        """λ of a row, 0 … 63 and between: log-spaced over `lambdas`."""
+        low, high = self.lambdas
+        return float(low * (high / low) ** (min(max(row, 0.0), 63.0) / 63.0))
 
     @property
     def offsets(self) -> tuple[tuple[int, ...], ...]:
@@ -105,17 +113,26 @@ class CodecConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "CodecConfig":
         values = dict(values)
-        values["extractor_depths"] = tuple(values["extractor_depths"])
+        for name in ("extractor_depths", "lambdas"):
+            if name in values:
+                values[name] = tuple(values[name])
         return CodecConfig(**values)
 
+
+_LAMBDAS = (5.0, 4000.0)
+"""From 28 to 44 dB on most video, which is where video is used."""
 
 _SIZES = (
     CodecConfig("nano", 32, 16, 16, 32, 32, (1, 1), 1, 1, 1, 1, 1),
     # A unit's 16×16 cell holds 384 samples twice. With too few channels fine detail hits a ceiling
     # however many bits it is given, and high qualities burn bits just below it (docs/network.md).
-    CodecConfig("tiny", 64, 256, 32, 96, 64, entropy=64, linear=True, still=True),
-    CodecConfig("small", 128, 512, 64, 192, 128, entropy=128, linear=True, still=True),
-    CodecConfig("medium", 192, 512, 64, 256, 192, entropy=128, linear=True, still=True),
+    CodecConfig("tiny", 64, 256, 32, 96, 64, entropy=64, linear=True, still=True, lambdas=_LAMBDAS),
+    CodecConfig(
+        "small", 128, 512, 64, 192, 128, entropy=128, linear=True, still=True, lambdas=_LAMBDAS
+    ),
+    CodecConfig(
+        "medium", 192, 512, 64, 256, 192, entropy=128, linear=True, still=True, lambdas=_LAMBDAS
+    ),
     # The paper gives no widths; these match its MACs and weights closely.
     CodecConfig("paper", 400, 128, 128, 480, 464, (2, 4), 3, 3, 4, 3, 2, 2, False),
 )
@@ -141,9 +158,3 @@ def config_for(name: str) -> CodecConfig:
             return config
     known = ", ".join(config.name for config in _SIZES)
     raise ValueError(f"unknown model size {name!r}; there are {known}")
-
-
-def distortion_weight(row: float) -> float:
-    """λ of a row, 0 … 63: rate in bits per pixel plus λ times squared error with peak 1."""
-    low, high = LAMBDA_RANGE
-    return float(low * (high / low) ** (min(max(row, 0.0), 63.0) / 63.0))

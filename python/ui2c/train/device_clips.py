@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ui2c.network.config import CodecConfig, distortion_weight
+from ui2c.network.config import CodecConfig
 from ui2c.network.packing import pack
 from ui2c.train import device_motion
 from ui2c.train.device_scenes import Dice
@@ -51,7 +51,7 @@ class DeviceLoader:
         self.config = config
         self.dice = Dice(sources.tiles.luma.device, seed)
         self.row_power = row_power
-        weights = [65025 / distortion_weight(row) for row in range(64)]
+        weights = [65025 / config.distortion_weight(row) for row in range(64)]
         self.lagrangians = torch.tensor(weights, device=self.dice.device)
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ui2c import _core
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import Codec
-from ui2c.network.config import STILL_OFFSETS, distortion_weight
+from ui2c.network.config import STILL_OFFSETS
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
@@ -240,7 +240,7 @@ def run_clip(
     device = batch.frames.device
     units = (batch.frames.shape[1] - 1) // config.frames_per_unit
     offsets = torch.tensor(config.offsets, device=device)
-    weights = torch.tensor([distortion_weight(r) for r in range(64)], device=device)
+    weights = torch.tensor([config.distortion_weight(r) for r in range(64)], device=device)
     plane_weights = torch.tensor(weights_yuv, device=device) / 8
     mask = checkerboard(height // 2, width // 2, config.latent, device)
     still_offsets = torch.tensor(STILL_OFFSETS, device=device)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ui2c import _core
-from ui2c.network.config import CodecConfig, distortion_weight
+from ui2c.network.config import CodecConfig
 from ui2c.network.packing import pack
 from ui2c.train.config import BLANK_SHARES
 from ui2c.train.graph import LEAD, Batch, Start
@@ -118,7 +118,8 @@ class Loader:
         chosen = self.random.integers(len(frames))
         last = (frames.shape[1] - 1 - units * per_unit) // 2
         first_pair = int(self.random.integers(last + 1))
-        level = int(distortion_weight(row) < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
+        weight = self.config.distortion_weight(row)
+        level = int(weight < 65025 / np.sqrt(np.prod(LEVEL_LAGRANGIANS)))
         raw = np.asarray(frames[chosen, 2 * first_pair : 2 * first_pair + 1 + units * per_unit])
         luma, chroma = size * size, size * size // 4
         planes: Planes = (

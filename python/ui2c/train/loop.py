@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ui2c.network.codec import Codec
-from ui2c.network.config import CodecConfig, config_for, distortion_weight
+from ui2c.network.config import CodecConfig, config_for
 from ui2c.network.weights import load_model, save_model
 from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.fused import attach
@@ -27,7 +27,7 @@ from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
-from ui2c.train.widen import fit_linear, new_channels, widened
+from ui2c.train.widen import fit_linear, new_channels, respaced, widened
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
@@ -44,11 +44,14 @@ def keep_freed_memory() -> None:
 
 
 def first_weights(config: TrainConfig) -> Codec:
-    """Random weights, or those of `init`, widened where the model has more latent channels."""
+    """Random weights, or those of `init`, their rows moved to the model's λ, and widened where the
+    model has more latent channels."""
     if not config.init:
         return Codec(config_for(config.model))
     old = load_model(config.init, "cpu").trainable()
     wanted = config_for(config.model)
+    if old.config.lambdas != wanted.lambdas:
+        old = respaced(old, wanted.lambdas)
     if old.config.latent == wanted.latent:
         return old
     codec = widened(old, wanted)
@@ -100,12 +103,9 @@ class Trainer:
             self.codec, batch, start, config.rgb_weight, stage.recompute, config.plane_weights
         )
         rate = result.latent_bpp + result.hyper_bpp
-        middle = distortion_weight(32)
+        weight = self.codec.config.distortion_weight
         weights = torch.tensor(
-            [
-                (distortion_weight(int(r)) / middle) ** -self.config.lambda_balance
-                for r in start.rows
-            ],
+            [(weight(int(r)) / weight(32)) ** -config.lambda_balance for r in start.rows],
             device=self.device,
         )
         distortion = result.weighted_error * (stage.intra_weight if intra else 1.0)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ui2c.network.codec import Codec
-from ui2c.network.config import config_for, distortion_weight
+from ui2c.network.config import config_for
 from ui2c.network.weights import load_model, save_model
 from ui2c.train import device_compensation, device_kernels, device_motion, portable
 from ui2c.train.device_clips import DeviceLoader, Sources
@@ -84,7 +84,8 @@ class TimedTrainer:
         )
         seed = config.seed + 7919 * self.step
         self.loader = DeviceLoader(sources, self.codec.config, seed, row_power=config.row_power)
-        weights = [distortion_weight(row) / distortion_weight(32) for row in range(64)]
+        weight = self.codec.config.distortion_weight
+        weights = [weight(row) / weight(32) for row in range(64)]
         self.balance = torch.tensor(weights, device=self.device) ** -config.lambda_balance
         torch.manual_seed(config.seed + 104729 * self.step)
         self.stage: Stage | None = None

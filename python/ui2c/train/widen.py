@@ -1,14 +1,15 @@
-"""Gives trained weights more latent channels, and a linear path, without beginning again."""
+"""Gives trained weights more latent channels, a linear path or other λ, without beginning again."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ui2c.network.blocks import unshuffle
+from ui2c.network.blocks import Bank, unshuffle
 from ui2c.network.codec import FRAME_CHANNELS, Codec
-from ui2c.network.config import KNOTS, CodecConfig, distortion_weight
+from ui2c.network.config import KNOTS, CodecConfig
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
 
 CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead"}
@@ -93,6 +94,34 @@ def widened(old: Codec, config: CodecConfig) -> Codec:
 
 
 @torch.no_grad()
+def respaced(codec: Codec, lambdas: tuple[float, float]) -> Codec:
+    """`codec` with its quality rows over other `lambdas`: what it does at each λ stays as it is.
+
+    Beyond the λ that it knows, gains go on as the square root of λ, where rate theory puts them;
+    all else stays as at the last row.
+    """
+    old, new = codec.config, replace(codec.config, lambdas=lambdas)
+    result = Codec(new)
+    result.load_state_dict(codec.state_dict())
+    weights = torch.tensor([new.distortion_weight(knot) for knot in KNOTS])
+    low, high = old.lambdas
+    rows = 63 * torch.log(weights / low) / math.log(high / low)
+    beyond = (weights / weights.clamp(low, high)).sqrt()[:, None]
+    rows = rows.clamp(0, 63)
+    left = rows.floor().clamp(max=62).long()
+    share = (rows - left)[:, None]
+    for name, bank in result.named_modules():
+        if isinstance(bank, Bank):
+            every = bank.interpolation @ bank.values
+            bank.values.copy_(torch.lerp(every[left], every[left + 1], share))
+            if name in ("encoder_gains", "linear_in_gains"):
+                bank.values.mul_(beyond)
+            elif name in ("decoder_gains", "linear_out_gains"):
+                bank.values.div_(beyond)
+    return result
+
+
+@torch.no_grad()
 def fit_linear(
     codec: Codec,
     clips: Iterable[Tensor],
@@ -143,7 +172,10 @@ def fit_linear(
     codec.linear_out.weight[:, order] = chosen.float() / weight[:, None]
 
     step = torch.tensor(
-        [(12 / (2 * math.log(2) * distortion_weight(knot) * luma / 8)) ** 0.5 for knot in KNOTS]
+        [
+            (12 / (2 * math.log(2) * codec.config.distortion_weight(knot) * luma / 8)) ** 0.5
+            for knot in KNOTS
+        ]
     )
     codec.linear_in_gains.values[:, order] = (1 / step)[:, None]
     codec.linear_out_gains.values[:, order] = step[:, None]

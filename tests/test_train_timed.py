@@ -136,6 +136,16 @@ def test_a_timed_run_goes_on_where_it_was(sources: Sources, tmp_path: Path) -> N
     assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
 
 
+def test_every_nth_step_is_of_first_units(sources: Sources, tmp_path: Path) -> None:
+    stage = Stage(1, units=2, batch=3, size=64, intra_every=2, intra_weight=2.0)
+    trainer = timed(sources, tmp_path, stages=(stage,), plane_weights=(6.0, 3.0, 3.0))
+    units = [trainer.train_step().error.shape[1] for _ in range(4)]
+    assert units == [1, 2, 1, 2]
+    batch, start = trainer.loader.first_units(3, 64)
+    assert start.blank.all() and not start.reference.any()
+    assert batch.frames.shape == (3, 3, 8, 8, 96)
+
+
 def test_large_batches_may_go_in_parts(sources: Sources, tmp_path: Path) -> None:
     trainer = timed(sources, tmp_path, lambda_balance=0.0)
     batch, start = trainer.loader.batch(4, 1, 64)

@@ -57,14 +57,37 @@ class DeviceLoader:
     @torch.no_grad()
     def batch(self, count: int, units: int, size: int) -> tuple[Batch, Start]:
         """`count` clips of `units` units, `size` samples square, with how each begins."""
-        per_unit = self.config.frames_per_unit
-        y, uv = self.clips(count, 1 + units * per_unit, size)
-        planes = (y.flatten(0, 1), uv[:, :, 0].flatten(0, 1), uv[:, :, 1].flatten(0, 1))
-        frames = pack(planes, 8).unflatten(0, (count, -1))
-        share = self.dice.uniform(0, 1, count)
-        rows = (64 * share**self.row_power).long().clamp(max=63)
+        frames, y = self.packed(count, units, size)
+        rows = self.rows(count)
         steps, vectors = self.motion(y, self.lagrangians[rows], units)
         return Batch(frames, steps, vectors), self.start(frames, rows)
+
+    @torch.no_grad()
+    def first_units(self, count: int, size: int) -> tuple[Batch, Start]:
+        """`count` clips of one unit that begin blank; they have no motion."""
+        frames, _ = self.packed(count, 1, size)
+        cells = size // 16
+        steps = torch.zeros(count, 1, dtype=torch.uint8, device=self.dice.device)
+        vectors = torch.zeros(
+            *(count, 1, self.config.frames_per_unit, cells, cells, 2),
+            dtype=torch.int16,
+            device=self.dice.device,
+        )
+        rows = self.rows(count)
+        blank = torch.ones_like(rows, dtype=torch.bool)
+        start = Start(rows, torch.zeros_like(rows), blank, torch.zeros_like(frames[:, 0]))
+        return Batch(frames, steps, vectors), start
+
+    def packed(self, count: int, units: int, size: int) -> tuple[Tensor, Tensor]:
+        """Packed frames `[n, 1 + units · frames, h/8, w/8, 96]`, and their luma."""
+        y, uv = self.clips(count, 1 + units * self.config.frames_per_unit, size)
+        planes = (y.flatten(0, 1), uv[:, :, 0].flatten(0, 1), uv[:, :, 1].flatten(0, 1))
+        return pack(planes, 8).unflatten(0, (count, -1)), y
+
+    def rows(self, count: int) -> Tensor:
+        """Quality rows, high ones more often where `row_power` is below 1."""
+        share = self.dice.uniform(0, 1, count)
+        return (64 * share**self.row_power).long().clamp(max=63)
 
     def motion(self, y: Tensor, lagrangians: Tensor, units: int) -> tuple[Tensor, Tensor]:
         """Steps `[n, units]` and vectors `[n, units, frames, rows, columns, 2]`."""

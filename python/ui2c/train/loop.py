@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ui2c.network.codec import Codec
-from ui2c.network.config import CodecConfig, config_for
-from ui2c.network.weights import load_model, save_model
+from ui2c.network.config import CodecConfig
+from ui2c.network.weights import save_model
 from ui2c.train.config import Stage, TrainConfig, load_config
+from ui2c.train.first_weights import first_weights
 from ui2c.train.fused import attach
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
@@ -27,7 +28,6 @@ from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.validate import start_validation
-from ui2c.train.widen import fit_linear, new_channels, respaced, widened
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
@@ -43,32 +43,6 @@ def keep_freed_memory() -> None:
             libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
 
 
-def first_weights(config: TrainConfig) -> Codec:
-    """Random weights, or those of `init`, their rows moved to the model's λ, and widened where the
-    model has more latent channels."""
-    if not config.init:
-        return Codec(config_for(config.model))
-    old = load_model(config.init, "cpu").trainable()
-    wanted = config_for(config.model)
-    if old.config.lambdas != wanted.lambdas:
-        old = respaced(old, wanted.lambdas)
-    if old.config.latent == wanted.latent:
-        return old
-    codec = widened(old, wanted)
-    loader = Loader(config.shards, wanted, config.seed)
-    clips = (loader.batch(FIT_CLIPS, 1, step)[0].frames for step in range(FIT_BATCHES))
-    sources = (source for frames in clips for source in first_units(frames[:, 1:], wanted))
-    fit_linear(codec, sources, new_channels(old.config, wanted), config.plane_weights)
-    return codec
-
-
-def first_units(frames: Tensor, config: CodecConfig) -> list[Tensor]:
-    """Packed frames `[n, frames, h, w, 96]` as one unit, and as a still where there are stills."""
-    pair = frames.permute(0, 2, 3, 1, 4).flatten(3)
-    still = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
-    return [pair, still] if config.still else [pair]
-
-
 class Trainer:
     """One process of a run."""
 
@@ -78,7 +52,9 @@ class Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(config.seed)
-        self.codec = first_weights(config).to(self.device)
+        self.codec = first_weights(
+            config.model, config.init, self.first_clips, config.plane_weights
+        ).to(self.device)
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
@@ -95,6 +71,12 @@ class Trainer:
         if self.rank == 0:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
+
+    def first_clips(self, model: CodecConfig) -> Iterator[Tensor]:
+        """Packed frames of first units, `[n, frames per unit, h, w, 96]`."""
+        loader = Loader(self.config.shards, model, self.config.seed)
+        for step in range(FIT_BATCHES):
+            yield loader.batch(FIT_CLIPS, 1, step)[0].frames[:, 1:]
 
     def loss(self, batch: Batch, start: Start, stage: Stage, intra: bool) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""

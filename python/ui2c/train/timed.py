@@ -8,23 +8,25 @@ import argparse
 import copy
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ui2c.network.codec import Codec
-from ui2c.network.config import config_for
-from ui2c.network.weights import load_model, save_model
+from ui2c.network.config import CodecConfig
+from ui2c.network.weights import save_model
 from ui2c.train import device_compensation, device_kernels, device_motion, portable
 from ui2c.train.device_clips import DeviceLoader, Sources
+from ui2c.train.first_weights import first_weights
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.optimizer import optimizers
 from ui2c.train.timed_config import Stage, TimedConfig, load_config
 
 LOG_EVERY = 20
 SAVE_SECONDS = 90.0
+FIT_BATCHES, FIT_CLIPS = 16, 16
 
 
 class TimedTrainer:
@@ -48,10 +50,15 @@ class TimedTrainer:
         self.device = torch.device(device)
         self.began = began
         torch.manual_seed(config.seed)
-        start = load_model(config.init, "cpu").trainable() if config.init else None
-        self.codec = (start or Codec(config_for(config.model))).to(self.device)
-        if self.codec.config.name != config.model:
-            raise ValueError(f"init is a {self.codec.config.name}, not a {config.model}")
+        self.sources = sources or Sources.load(
+            config.data,
+            self.device,
+            synthetic_share=config.synthetic_share,
+            limit=config.files,
+        )
+        print(f"sources after {time.monotonic() - began:.1f} s", flush=True)
+        codec = first_weights(config.model, config.init, self.first_clips, config.plane_weights)
+        self.codec = codec.to(self.device)
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
@@ -76,21 +83,23 @@ class TimedTrainer:
             for functions in (device_compensation.functions, device_motion.functions):
                 for name, function in functions.items():
                     functions[name] = device_kernels.Compiled(function, name)
-        sources = sources or Sources.load(
-            config.data,
-            self.device,
-            synthetic_share=config.synthetic_share,
-            limit=config.files,
-        )
         seed = config.seed + 7919 * self.step
-        self.loader = DeviceLoader(sources, self.codec.config, seed, row_power=config.row_power)
+        self.loader = DeviceLoader(
+            self.sources, self.codec.config, seed, row_power=config.row_power
+        )
         weight = self.codec.config.distortion_weight
         weights = [weight(row) / weight(32) for row in range(64)]
         self.balance = torch.tensor(weights, device=self.device) ** -config.lambda_balance
         torch.manual_seed(config.seed + 104729 * self.step)
         self.stage: Stage | None = None
         self.parts = 1
-        print(f"sources after {time.monotonic() - began:.1f} s", flush=True)
+
+    def first_clips(self, model: CodecConfig) -> Iterator[Tensor]:
+        """Packed frames of first units, `[n, frames per unit, h, w, 96]`, on the CPU."""
+        loader = DeviceLoader(self.sources, model, self.config.seed)
+        size = self.config.stages[0].size
+        for _ in range(FIT_BATCHES):
+            yield loader.first_units(FIT_CLIPS, size)[0].frames[:, 1:].cpu()
 
     @property
     def seconds(self) -> float:
@@ -113,7 +122,7 @@ class TimedTrainer:
 
     # --- a step ----------------------------------------------------------------------------
 
-    def backward(self, batch: Batch, start: Start, stage: Stage) -> Result:
+    def backward(self, batch: Batch, start: Start, stage: Stage, intra: bool = False) -> Result:
         """Gradients of a batch, in as many parts as memory asks for; their results together."""
         count = len(start.rows)
         results = []
@@ -125,9 +134,10 @@ class TimedTrainer:
                 start.rows[of], start.cycle[of], start.blank[of], start.reference[of], lead
             )
             with self.precision.context(self.device):
-                result = run_clip(self.codec, piece, begins)
+                result = run_clip(self.codec, piece, begins, weights_yuv=self.config.plane_weights)
             rate = result.latent_bpp + result.hyper_bpp
-            loss = stage.rate_weight * rate + result.weighted_error
+            distortion = result.weighted_error * (stage.intra_weight if intra else 1.0)
+            loss = stage.rate_weight * rate + distortion
             (loss * self.balance[begins.rows]).sum().div(count).backward()
             results.append(
                 Result(*(getattr(result, f).detach() for f in Result.__dataclass_fields__))
@@ -141,12 +151,16 @@ class TimedTrainer:
         share = self.share
         stage = self.config.stage_at(share)
         self.enter(stage)
-        batch, start = self.loader.batch(stage.batch, stage.units, stage.size)
+        intra = stage.intra_every > 0 and self.step % stage.intra_every == 0
+        if intra:
+            batch, start = self.loader.first_units(stage.batch, stage.size)
+        else:
+            batch, start = self.loader.batch(stage.batch, stage.units, stage.size)
         while True:
             for p in self.codec.parameters():
                 p.grad = None
             try:
-                result = self.backward(batch, start, stage)
+                result = self.backward(batch, start, stage, intra)
                 break
             except torch.OutOfMemoryError:
                 if self.parts >= stage.batch:
@@ -191,9 +205,11 @@ class TimedTrainer:
         saved = window_began = time.monotonic()
         window: list[Result] = []
         while time.monotonic() < end and self.share < 1:
-            window.append(self.train_step())
+            result = self.train_step()
+            if self.stage and result.error.shape[1] == self.stage.units:
+                window.append(result)
             done = self.step - self.steps_before
-            if done in (1, 5) or self.step % LOG_EVERY == 0:
+            if window and (done in (1, 5) or self.step % LOG_EVERY == 0):
                 self.log(window, folders, window_began)
                 window, window_began = [], time.monotonic()
             if time.monotonic() - saved > SAVE_SECONDS:

@@ -18,6 +18,10 @@ class Stage:
     size: int = 256
     rate_weight: float = 1.0
     """Weight of the rate in the loss; small in a warm-up."""
+    intra_every: int = 0
+    """If not zero, every so many steps are of first units that begin blank, one of each clip."""
+    intra_weight: float = 1.0
+    """Weight of the distortion in those steps: all that follows refers to these frames."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class TimedConfig:
     clip_norm: float = 1.0
     lambda_balance: float = 0.25
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
+    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0)
+    """Weights of the squared errors of Y, U and V, in eighths."""
     row_power: float = 0.8
     """Rows are 64 · u^power for uniform u: below 1, high qualities are drawn more often."""
     ema: float = 0.998
@@ -79,6 +85,8 @@ def load_config(path: Path) -> TimedConfig:
         for field in fields(TimedConfig):
             if field.type is Path and field.name in values:
                 values[field.name] = Path(values[field.name])
+        if "plane_weights" in values:
+            values["plane_weights"] = tuple(values["plane_weights"])
         config = TimedConfig(stages=stages, **values)
     except TypeError as error:
         raise ValueError(f"{path}: {error}") from error

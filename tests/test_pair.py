@@ -1,5 +1,6 @@
 """One unit at a time: what the encoder reconstructs is what the decoder shows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ui2c import _core
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import CodedUnit, PairCoder, Planes
 
@@ -188,3 +190,41 @@ def test_a_unit_may_follow_a_picture_that_another_codec_made(name: str) -> None:
     alone = PairCoder(model, width=50, height=38)
     alone.encode(frames, qp=30, cycle=1, intra=True)
     assert any((a != b).any() for a, b in zip(alone.decoded[0], shown[0], strict=True))
+
+
+def test_coarse_vectors_come_back_in_their_units() -> None:
+    fine = random_model("nano", seed=4)
+    reference, *frames = moving_frames(3, 90, 70, 8, seed=2)
+    streams = set()
+    for shift, limits in enumerate([(0.0, 0.0), (1e6, 0.0), (1e6, 1e6)]):
+        model = replace(fine, config=replace(fine.config, coarse_motion=limits))
+        assert model.config.motion_shift(30) == shift
+        encoder, decoder = (PairCoder(model, width=90, height=70) for _ in range(2))
+        for coder in (encoder, decoder):
+            coder.refer_to(reference)
+        unit = encoder.encode(frames, qp=30, cycle=1, intra=False)
+        assert unit.motion_step
+        shown = decoder.decode(
+            unit.stream,
+            qp=30,
+            cycle=1,
+            intra=False,
+            motion_step=unit.motion_step,
+            log2_lanes=unit.log2_lanes,
+        )
+        for ours, theirs in zip(encoder.decoded, shown, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        streams.add(unit.stream)
+    assert len(streams) == 3
+
+
+def test_a_coarse_vector_beyond_the_range_is_corrupt() -> None:
+    model = random_model("nano", seed=4)
+    model = replace(model, config=replace(model.config, coarse_motion=(1e6, 1e6)))
+    coder = PairCoder(model, width=32, height=32)
+    coder.encode(moving_frames(2, 32, 32, 8, seed=2), qp=20, cycle=0, intra=True)
+    encoder = _core.RansEncoder()
+    encoder.put_motion(np.full((2, 2, 2, 2), 512, np.int16))
+    lanes, stream = encoder.finish()
+    with pytest.raises(ui2c.CorruptError, match="2047"):
+        coder.decode(stream, qp=20, cycle=1, intra=False, motion_step=16, log2_lanes=lanes)

@@ -222,14 +222,16 @@ def search_motion(
     bit_depth: int = 8,
     lagrangian: float,
     step: int = 0,
+    shift: int = 0,
     effort: str = "default",
 ) -> tuple[int, NDArray[np.int16]]:
     """Motion of `frames` `[count, height, width]` (luma) from `reference` `[height, width]`.
 
     `lagrangian` is the price of a bit in squared 8-bit code values. Returns the grid step (16, 32
     or 64; the best unless `step` fixes it; 0 and an empty array when no vector is worth its bits)
-    and int16 `[count, rows, columns, 2]`, (dx, dy) in quarter samples. `effort` is "fast",
-    "default" or "slow"; any field is legal, so it changes speed and rate only.
+    and int16 `[count, rows, columns, 2]`, (dx, dy) in quarter samples, multiples of `2^shift`
+    (0 … 2). `effort` is "fast", "default" or "slow"; any field is legal, so it changes speed and
+    rate only.
     """
 
 def compensate(

@@ -26,6 +26,9 @@ Planes = tuple[NDArray[Any], ...]
 _SYMBOL_LIMIT = 2047
 """Residuals are clamped to this; trained networks stay far below."""
 
+MAX_COMPONENT = 2047
+"""Of a motion vector, in quarter samples."""
+
 
 @dataclass(frozen=True)
 class CodedUnit:
@@ -105,8 +108,9 @@ class PairCoder:
         if config.motion and not intra:
             step, vectors = self._search(padded, qp)
             if step:
-                coder.put_motion(vectors)
-                motion_bits = _core.motion_bits(vectors)
+                coded_vectors = vectors >> config.motion_shift(qp)
+                coder.put_motion(coded_vectors)
+                motion_bits = _core.motion_bits(coded_vectors)
         prediction = self._predict(intra, step, vectors)
         residual = source if prediction is None else source - prediction
 
@@ -159,7 +163,9 @@ class PairCoder:
         vectors = None
         if motion_step:
             cells = (-(-self.coded_height // motion_step), -(-self.coded_width // motion_step))
-            vectors = coder.get_motion(config.frames_per_unit, *cells)
+            vectors = coder.get_motion(config.frames_per_unit, *cells) << config.motion_shift(qp)
+            if np.abs(vectors).max() > MAX_COMPONENT:
+                raise _core.CorruptError(f"a motion vector beyond {MAX_COMPONENT} quarter samples")
         prediction = self._predict(intra, motion_step, vectors)
         context = self._context(intra, prediction, rows)
         z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
@@ -230,11 +236,14 @@ class PairCoder:
 
     def _search(self, frames: Sequence[Planes], qp: int) -> tuple[int, NDArray[np.int16]]:
         assert self._reference is not None
+        config = self.model.config
+        shift = config.motion_shift(qp)
         return _core.search_motion(
             self._reference[0],
             np.stack([frame[0] for frame in frames]),
             bit_depth=self.bit_depth,
-            lagrangian=motion_lagrangian(self.model.config.distortion_weight(63 - qp)),
+            lagrangian=motion_lagrangian(config.distortion_weight(63 - qp), shift),
+            shift=shift,
             effort=self.motion,
         )
 
@@ -286,15 +295,15 @@ class PairCoder:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
 
 
-def motion_lagrangian(weight: float) -> float:
+def motion_lagrangian(weight: float, shift: int) -> float:
     """What a bit of the motion field may cost, in squared 8-bit codes, where λ is `weight`.
 
     A bit of latents costs 65025 / λ. The coarser the latents, the more a better prediction spares
     the units to come, which the search does not see: from λ 1830 down to 96 the price falls to 0.35
-    of that (found on training clips).
+    of that (found on training clips). Vectors that are coarse, by `shift`, may cost a quarter more.
     """
     coarse = math.log(1830 / weight) / math.log(19.1)
-    return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight
+    return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight * (1.25 if shift else 1.0)
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

@@ -34,8 +34,9 @@ class CodecConfig:
     unit that starts blank carries one frame, given to the network as both: what is new in the
     second costs less in a unit that has the first to predict from. It is coded as if its qp were
     less by `lead`, since all that follows refers to it. `lambdas` are the weights of the
-    distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Depths count
-    blocks.
+    distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
+    below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
+    in whole ones. Depths count blocks.
     """
 
     name: str
@@ -57,6 +58,7 @@ class CodecConfig:
     still: bool = False
     lead: int = 0
     lambdas: tuple[float, float] = (24.0, 8000.0)
+    coarse_motion: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -69,6 +71,8 @@ class CodecConfig:
             raise ValueError(f"entropy must be zero or a multiple of 16, not {self.entropy}")
         if not 0 < self.lambdas[0] < self.lambdas[1] < math.inf:
             raise ValueError(f"lambdas must be positive and rise, not {self.lambdas}")
+        if not 0 <= self.coarse_motion[1] <= self.coarse_motion[0] < math.inf:
+            raise ValueError(f"coarse_motion must fall, to 0 at least, not {self.coarse_motion}")
         if self.frames_per_unit not in (1, 2):
             raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
 
@@ -76,6 +80,11 @@ class CodecConfig:
         """λ of a row, 0 … 63 and between: log-spaced over `lambdas`."""
         low, high = self.lambdas
         return float(low * (high / low) ** (min(max(row, 0.0), 63.0) / 63.0))
+
+    def motion_shift(self, qp: int) -> int:
+        """Vectors are coded in units of `2^shift` quarter samples: 0, 1 or 2."""
+        weight = self.distortion_weight(QUALITIES - 1 - qp)
+        return sum(weight < limit for limit in self.coarse_motion)
 
     @property
     def offsets(self) -> tuple[tuple[int, ...], ...]:
@@ -113,26 +122,32 @@ class CodecConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "CodecConfig":
         values = dict(values)
-        for name in ("extractor_depths", "lambdas"):
+        for name in ("extractor_depths", "lambdas", "coarse_motion"):
             if name in values:
                 values[name] = tuple(values[name])
         return CodecConfig(**values)
 
 
-_LAMBDAS = (5.0, 4000.0)
-"""From 28 to 44 dB on most video, which is where video is used."""
+def _current(config: CodecConfig) -> CodecConfig:
+    """With what came after the paper, and after the first weights."""
+    return replace(
+        config,
+        linear=True,
+        still=True,
+        # From 28 to 44 dB on most video, which is where video is used.
+        lambdas=(5.0, 4000.0),
+        # Found by coding clips at all qualities (docs/motion.md).
+        coarse_motion=(300.0, 40.0),
+    )
+
 
 _SIZES = (
     CodecConfig("nano", 32, 16, 16, 32, 32, (1, 1), 1, 1, 1, 1, 1),
     # A unit's 16×16 cell holds 384 samples twice. With too few channels fine detail hits a ceiling
     # however many bits it is given, and high qualities burn bits just below it (docs/network.md).
-    CodecConfig("tiny", 64, 256, 32, 96, 64, entropy=64, linear=True, still=True, lambdas=_LAMBDAS),
-    CodecConfig(
-        "small", 128, 512, 64, 192, 128, entropy=128, linear=True, still=True, lambdas=_LAMBDAS
-    ),
-    CodecConfig(
-        "medium", 192, 512, 64, 256, 192, entropy=128, linear=True, still=True, lambdas=_LAMBDAS
-    ),
+    _current(CodecConfig("tiny", 64, 256, 32, 96, 64, entropy=64)),
+    _current(CodecConfig("small", 128, 512, 64, 192, 128, entropy=128)),
+    _current(CodecConfig("medium", 192, 512, 64, 256, 192, entropy=128)),
     # The paper gives no widths; these match its MACs and weights closely.
     CodecConfig("paper", 400, 128, 128, 480, 464, (2, 4), 3, 3, 4, 3, 2, 2, False),
 )

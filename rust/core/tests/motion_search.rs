@@ -52,7 +52,7 @@ fn found(
     let reference = Plane::new(width, height, &samples).unwrap();
     let frames = [first, second].map(|v| moved(&reference, v, 8));
     let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
-    search(reference, &frames, 8, 50.0, step, effort).unwrap()
+    search(reference, &frames, 8, 50.0, step, 0, effort).unwrap()
 }
 
 /// Whether the components are that close, in quarter samples.
@@ -110,7 +110,7 @@ fn a_pan_is_found_at_ten_bits() {
     let reference = Plane::new(width, height, &samples).unwrap();
     let frame = moved(&reference, [-7, 11], 10);
     let frames = [Plane::new(width, height, &frame).unwrap()];
-    let field = search(reference, &frames, 10, 50.0, 0, Effort::Default).unwrap();
+    let field = search(reference, &frames, 10, 50.0, 0, 0, Effort::Default).unwrap();
     assert!(field.step() != 0 && field.vectors().iter().all(|&v| v == [-7, 11]), "{field:?}");
 }
 
@@ -119,7 +119,7 @@ fn without_motion_there_is_no_field() {
     for (width, height) in [(1, 1), (2, 7), (16, 16), (130, 67), (256, 144)] {
         let samples = texture(width, height);
         let plane = Plane::new(width, height, &samples).unwrap();
-        let field = search(plane, &[plane, plane], 8, 50.0, 0, Effort::Default).unwrap();
+        let field = search(plane, &[plane, plane], 8, 50.0, 0, 0, Effort::Default).unwrap();
         assert_eq!(field, Field::still(2), "{width} x {height}");
     }
 }
@@ -139,7 +139,7 @@ fn noise_is_no_motion() {
     let (reference, first, second) = (noisy(), noisy(), noisy());
     let plane = |s| Plane::new(width, height, s).unwrap();
     let field =
-        search(plane(&reference), &[plane(&first), plane(&second)], 8, 50.0, 0, Effort::Default)
+        search(plane(&reference), &[plane(&first), plane(&second)], 8, 50.0, 0, 0, Effort::Default)
             .unwrap();
     assert_eq!(field.step(), 0, "{field:?}");
 }
@@ -158,7 +158,7 @@ fn a_zoom_is_predicted_far_better_than_a_copy() {
     let planes = [reference, half, half];
     let [frame, ..] = compensate(planes, &field, 8).unwrap().remove(0);
     let target = Plane::new(width, height, &frame).unwrap();
-    let field = search(reference, &[target], 8, 20.0, 0, Effort::Default).unwrap();
+    let field = search(reference, &[target], 8, 20.0, 0, 0, Effort::Default).unwrap();
     let [predicted, ..] = compensate(planes, &field, 8).unwrap().remove(0);
     let error = |a: &[u8]| -> u64 {
         a.iter().zip(&frame).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum()
@@ -177,7 +177,7 @@ fn every_effort_finds_a_pan_at_odd_sizes() {
         let frames = [Plane::new(width, height, &target).unwrap()];
         for effort in [Effort::Fast, Effort::Default, Effort::Slow] {
             for step in STEPS {
-                let field = search(reference, &frames, 8, 50.0, step, effort).unwrap();
+                let field = search(reference, &frames, 8, 50.0, step, 0, effort).unwrap();
                 assert_eq!(field.step(), step);
                 let grid = (height.div_ceil(step), width.div_ceil(step));
                 assert_eq!((field.rows(), field.columns()), grid);
@@ -205,7 +205,8 @@ fn a_small_fast_thing_is_found_before_a_still_background() {
     // It covers whole cells of the grid in the frame.
     let (reference, frame) = (picture(165, 69), picture(124, 76));
     let plane = |s| Plane::new(width, height, s).unwrap();
-    let field = search(plane(&reference), &[plane(&frame)], 8, 20.0, 16, Effort::Default).unwrap();
+    let field =
+        search(plane(&reference), &[plane(&frame)], 8, 20.0, 16, 0, Effort::Default).unwrap();
     let (row, column) = (104 / 16, 152 / 16);
     let found = field.frame(0)[row * field.columns() + column];
     assert!(near(found, [4 * 41, -4 * 7], 2), "{field:?}");
@@ -217,11 +218,34 @@ fn nonsense_is_refused() {
     let samples = vec![0u8; 64];
     let plane = Plane::new(8, 8, &samples).unwrap();
     let other = Plane::new(16, 4, &samples).unwrap();
-    assert!(search(plane, &[plane], 8, 50.0, 0, Effort::Default).is_ok());
-    assert!(search(plane, &[plane], 8, 50.0, 8, Effort::Default).is_err());
-    assert!(search(plane, &[plane], 8, f32::NAN, 0, Effort::Default).is_err());
-    assert!(search(plane, &[plane], 8, 0.0, 0, Effort::Default).is_err());
-    assert!(search(plane, &[plane], 9, 50.0, 0, Effort::Default).is_err());
-    assert!(search(plane, &[other], 8, 50.0, 0, Effort::Default).is_err());
-    assert_eq!(search(plane, &[], 8, 50.0, 0, Effort::Default).unwrap().frames(), 0);
+    assert!(search(plane, &[plane], 8, 50.0, 0, 0, Effort::Default).is_ok());
+    assert!(search(plane, &[plane], 8, 50.0, 8, 0, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 8, 50.0, 0, 3, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 8, f32::NAN, 0, 0, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 8, 0.0, 0, 0, Effort::Default).is_err());
+    assert!(search(plane, &[plane], 9, 50.0, 0, 0, Effort::Default).is_err());
+    assert!(search(plane, &[other], 8, 50.0, 0, 0, Effort::Default).is_err());
+    assert_eq!(search(plane, &[], 8, 50.0, 0, 0, Effort::Default).unwrap().frames(), 0);
+}
+
+/// Coarse vectors are multiples of their unit, near what moves, whatever the effort.
+#[test]
+fn coarse_vectors_are_multiples() {
+    let (width, height) = (200, 120);
+    let samples = texture(width, height);
+    let reference = Plane::new(width, height, &samples).unwrap();
+    for (vector, shift) in [([13, -6], 1), ([-27, 9], 1), ([13, -6], 2), ([-2047, 2047], 2)] {
+        let target = moved(&reference, vector, 8);
+        let frame = Plane::new(width, height, &target).unwrap();
+        for effort in [Effort::Fast, Effort::Default, Effort::Slow] {
+            let field = search(reference, &[frame], 8, 20.0, 32, shift, effort).unwrap();
+            let vectors = field.frame(0);
+            assert!(vectors.iter().flatten().all(|c| c % (1 << shift) == 0), "{field:?}");
+            assert!(vectors.iter().flatten().all(|c| c.abs() <= 2047), "{field:?}");
+            if vector[0].abs() < 100 {
+                let close = vectors.iter().filter(|&&v| near(v, vector, 1 << shift)).count();
+                assert!(2 * close > vectors.len(), "{effort:?} {shift} {field:?}");
+            }
+        }
+    }
 }

@@ -30,13 +30,16 @@ type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
 type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
 
 #[pyfunction]
-#[pyo3(signature = (reference, frames, *, bit_depth = 8, lagrangian, step = 0, effort = "default"))]
+#[pyo3(signature = (
+    reference, frames, *, bit_depth = 8, lagrangian, step = 0, shift = 0, effort = "default",
+))]
 fn search_motion<'py>(
     reference: &Bound<'py, PyAny>,
     frames: &Bound<'py, PyAny>,
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    shift: u32,
     effort: &str,
 ) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
     let effort = match effort {
@@ -49,9 +52,9 @@ fn search_motion<'py>(
         }
     };
     if bit_depth == 8 {
-        search_typed::<u8>(reference, frames, bit_depth, lagrangian, step, effort)
+        search_typed::<u8>(reference, frames, bit_depth, lagrangian, step, shift, effort)
     } else {
-        search_typed::<u16>(reference, frames, bit_depth, lagrangian, step, effort)
+        search_typed::<u16>(reference, frames, bit_depth, lagrangian, step, shift, effort)
     }
 }
 
@@ -61,6 +64,7 @@ fn search_typed<'py, S: Sample + Element>(
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    shift: u32,
     effort: Effort,
 ) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
     let py = reference.py();
@@ -83,7 +87,7 @@ fn search_typed<'py, S: Sample + Element>(
         .map(|frame| Plane::new(size.1, size.0, frame).map_err(convert))
         .collect::<PyResult<Vec<_>>>()?;
     let field = py
-        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, effort))
+        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, shift, effort))
         .map_err(convert)?;
     Ok((field.step(), vectors_to_numpy(py, &field)?))
 }

@@ -174,7 +174,7 @@ fn walk(
         let neighbours = neighbours(cells, columns, row, column);
         let mut horizontal = 0;
         for c in 0..2 {
-            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row == 0);
+            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row == 0, 0);
             let kind = if c == 0 { 0 } else { 1 + residual_kind(horizontal) };
             let known = cells[index][c].wrapping_sub(prediction);
             let residual = code(class * KINDS + kind, known)?;
@@ -207,45 +207,59 @@ pub(super) fn neighbours<T: Copy + Default>(
     [left, cells[above], right]
 }
 
-/// The median of a component's neighbours and the class of their spread.
+/// The median of a component's neighbours and the class of their spread in units of `2^shift`.
 #[inline]
-fn predict([a, b, c]: [i32; 3], first_row: bool) -> (i32, u8) {
+fn predict([a, b, c]: [i32; 3], first_row: bool, shift: u32) -> (i32, u8) {
     let (low, high) = (a.min(b).min(c), a.max(b).max(c));
-    let class = if first_row { FIRST_ROW } else { spread_class(high - low) };
+    let class = if first_row { FIRST_ROW } else { spread_class((high - low) >> shift) };
     (a + b + c - low - high, class)
 }
 
 /// The median of the neighbours of a cell in a grid that is filled up to it.
 pub(super) fn prediction(cells: &[Vector], columns: usize, row: usize, column: usize) -> Vector {
     let neighbours = neighbours(cells, columns, row, column);
-    [0, 1].map(|c| predict(neighbours.map(|v| i32::from(v[c])), row == 0).0 as i16)
+    [0, 1].map(|c| predict(neighbours.map(|v| i32::from(v[c])), row == 0, 0).0 as i16)
 }
 
-/// What the vector at a cell costs in mode 0, bits.
+/// What the vector at a cell costs in mode 0, bits, where all are coded in units of `2^shift`.
 #[inline]
-pub(super) fn price(cells: &[Vector], columns: usize, row: usize, column: usize) -> f32 {
+pub(super) fn price(
+    cells: &[Vector],
+    columns: usize,
+    row: usize,
+    column: usize,
+    shift: u32,
+) -> f32 {
     let neighbours = neighbours(cells, columns, row, column);
-    price_beside(neighbours, cells[row * columns + column], row == 0)
+    price_beside(neighbours, cells[row * columns + column], row == 0, shift)
 }
 
-/// What a vector costs beside these `neighbours`.
+/// What a vector costs beside these `neighbours`, in units of `2^shift` like these.
 #[inline(always)]
-pub(super) fn price_beside(neighbours: [Vector; 3], vector: Vector, first_row: bool) -> f32 {
-    let (horizontal, bits) = component_price(neighbours, vector, first_row, 0, 0);
-    bits + component_price(neighbours, vector, first_row, 1, 1 + residual_kind(horizontal)).1
+pub(super) fn price_beside(
+    neighbours: [Vector; 3],
+    vector: Vector,
+    first_row: bool,
+    shift: u32,
+) -> f32 {
+    let component = |c: usize, kind| {
+        component_price(neighbours.map(|v| v[c]), vector[c], first_row, kind, shift)
+    };
+    let (horizontal, bits) = component(0, 0);
+    bits + component(1, 1 + residual_kind(horizontal)).1
 }
 
 /// The residual of a component and its price.
 #[inline(always)]
 fn component_price(
-    neighbours: [Vector; 3],
-    vector: Vector,
+    neighbours: [i16; 3],
+    component: i16,
     first_row: bool,
-    c: usize,
     kind: u8,
+    shift: u32,
 ) -> (i32, f32) {
-    let (prediction, class) = predict(neighbours.map(|v| i32::from(v[c])), first_row);
-    let residual = i32::from(vector[c]) - prediction;
+    let (prediction, class) = predict(neighbours.map(i32::from), first_row, shift);
+    let residual = (i32::from(component) - prediction) >> shift;
     (residual, quick_bits(class * KINDS + kind, residual))
 }
 

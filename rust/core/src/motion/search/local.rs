@@ -19,13 +19,22 @@ pub(super) struct LocalPrices {
     own: Share,
     dependents: [Share; 4],
     count: usize,
+    shift: u32,
 }
 
 impl LocalPrices {
-    pub fn new(field: &[Vector], [rows, columns]: [usize; 2], row: usize, column: usize) -> Self {
+    /// Vectors are coded in units of `2^shift`.
+    pub fn new(
+        field: &[Vector],
+        [rows, columns]: [usize; 2],
+        row: usize,
+        column: usize,
+        shift: u32,
+    ) -> Self {
         let own = neighbours(field, columns, row, column);
         let mut out = Self {
             own: Share { neighbours: own, first_row: row == 0, ..Share::default() },
+            shift,
             ..Self::default()
         };
         let mut add = |row: usize, column: usize, places: [bool; 3]| {
@@ -60,7 +69,7 @@ impl LocalPrices {
     /// less.
     #[inline]
     pub fn of(&self, vector: Vector, most: f32) -> f32 {
-        let mut sum = price_beside(self.own.neighbours, vector, self.own.first_row);
+        let mut sum = price_beside(self.own.neighbours, vector, self.own.first_row, self.shift);
         for share in &self.dependents[..self.count] {
             if sum >= most {
                 break;
@@ -69,7 +78,7 @@ impl LocalPrices {
             for (neighbour, is_here) in neighbours.iter_mut().zip(share.places) {
                 *neighbour = if is_here { vector } else { *neighbour };
             }
-            sum += price_beside(neighbours, share.vector, share.first_row);
+            sum += price_beside(neighbours, share.vector, share.first_row, self.shift);
         }
         sum
     }
@@ -90,13 +99,18 @@ mod tests {
             columns in 1usize..5,
             seed in prop::collection::vec([-40i16..40, -40i16..40], 20),
             other in [-40i16..40, -40i16..40],
+            shift in 0u32..3,
         ) {
-            let mut field = seed[..rows * columns].to_vec();
+            let coarse = |v: &Vector| v.map(|c| c << shift);
+            let (other, mut field) =
+                (coarse(&other), seed[..rows * columns].iter().map(coarse).collect::<Vec<_>>());
             let whole = |field: &[Vector]| -> f32 {
-                (0..field.len()).map(|k| price(field, columns, k / columns, k % columns)).sum()
+                (0..field.len()).map(|k| price(field, columns, k / columns, k % columns, shift)).sum()
             };
             for cell in 0..field.len() {
-                let local = LocalPrices::new(&field, [rows, columns], cell / columns, cell % columns);
+                let local = LocalPrices::new(
+                    &field, [rows, columns], cell / columns, cell % columns, shift,
+                );
                 let own = field[cell];
                 let before = whole(&field);
                 field[cell] = other;

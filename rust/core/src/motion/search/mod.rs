@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
 use pyramid::Pyramid;
-use refine::Refiner;
+use refine::{Prices, Refiner};
 
 /// What bits of vectors count for on reduced pictures, where vectors are shorter than in the stream.
 /// Found on training clips.
@@ -88,13 +88,15 @@ impl Effort {
 ///
 /// `lagrangian` is the price of a bit in squared 8-bit code values. With `step` 0 the best grid
 /// step is chosen, and the result has step 0 if no field is worth its bits; otherwise the result
-/// has that step.
+/// has that step. Vectors are multiples of `2^shift` quarter samples, shift 0, 1 or 2, and priced as
+/// coded in such units.
 pub fn search<S: Sample>(
     reference: Plane<S>,
     frames: &[Plane<S>],
     bit_depth: u32,
     lagrangian: f32,
     step: usize,
+    shift: u32,
     effort: Effort,
 ) -> Result<Field> {
     check_depth::<S>(bit_depth)?;
@@ -103,6 +105,9 @@ pub fn search<S: Sample>(
     }
     if step != 0 && !STEPS.contains(&step) {
         return Err(Error::invalid(format!("motion step must be 0, 16, 32 or 64, not {step}")));
+    }
+    if shift > 2 {
+        return Err(Error::invalid(format!("motion shift must be 0, 1 or 2, not {shift}")));
     }
     let (width, height) = (reference.width(), reference.height());
     for (index, frame) in frames.iter().enumerate() {
@@ -119,7 +124,7 @@ pub fn search<S: Sample>(
     let plane = |samples| Plane::new(width, height, samples);
     let reference = plane(&reference)?;
     let frames = frames.iter().map(|f| plane(f)).collect::<Result<Vec<_>>>()?;
-    Ok(search_8_bits(reference, &frames, lagrangian, step, effort.plan()))
+    Ok(search_8_bits(reference, &frames, lagrangian, step, shift, effort.plan()))
 }
 
 /// The search looks at the upper 8 bits only: a finer scale would not change the vectors.
@@ -138,16 +143,21 @@ fn search_8_bits(
     frames: &[Plane<u8>],
     lagrangian: f32,
     step: usize,
+    shift: u32,
     plan: Plan,
 ) -> Field {
     let (width, height) = (reference.width(), reference.height());
     let cost = Cost::new(lagrangian);
     let reference = Pyramid::new(&reference);
     let pyramids: Vec<Pyramid> = frames.iter().map(Pyramid::new).collect();
+    let own_shift = shift;
     let refiners = |level: usize, cost: Cost, plan: Plan| -> Vec<Refiner> {
-        let weight = if level > 0 { REDUCED_WEIGHT } else { 1.0 };
+        // A sample of a halved picture is two: its vectors have fewer bits that way, too.
+        let shift = shift.saturating_sub(level as u32);
+        let weight = if level as u32 > own_shift { REDUCED_WEIGHT } else { 1.0 };
+        let prices = Prices { weight, shift };
         let frames = pyramids.iter().map(|frame| &frame.levels[level]);
-        frames.map(|f| Refiner::new(&reference.levels[level], f, cost, plan, weight)).collect()
+        frames.map(|f| Refiner::new(&reference.levels[level], f, cost, plan, prices)).collect()
     };
     let level = plan.level.min(reference.levels.len() - 1);
     let mut blocks: Vec<[Vec<Vector>; 3]> = Vec::new();
@@ -166,7 +176,7 @@ fn search_8_bits(
         let enlarged = (0..rows * columns).map(|cell| {
             let (row, column) = (cell / columns, cell % columns);
             let v = field[row.min(small_rows - 1) * small_columns + column.min(small_columns - 1)];
-            v.map(|c| refine::clamp(c << level))
+            v.map(|c| refine::clamp(c << level, shift))
         });
         refiner.finish(enlarged.collect(), best)
     };

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::local::LocalPrices;
 use super::moments::{Layout, Moments, sum_spans};
-use super::refine::clamp;
+use super::refine::{Prices, clamp};
 use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;
@@ -104,9 +104,8 @@ impl Model {
         }
     }
 
-    /// The field after some sweeps of moving each vector to where it costs least; bits of vectors
-    /// count `weight` times.
-    pub fn descend(&self, start: &[Vector], weight: f32, thorough: bool) -> Vec<Vector> {
+    /// The field after some sweeps of moving each vector to where it costs least.
+    pub fn descend(&self, start: &[Vector], prices: Prices, thorough: bool) -> Vec<Vector> {
         let mut field = start.to_vec();
         // Whether anything around a cell has moved since it was last looked at.
         let mut stale = vec![true; field.len()];
@@ -115,7 +114,7 @@ impl Model {
                 // Every other sweep runs backwards, so that good vectors spread both ways.
                 let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
                 let moved = std::mem::take(&mut stale[cell])
-                    && self.move_vector(cell, start, &mut field, weight, thorough);
+                    && self.move_vector(cell, start, &mut field, prices, thorough);
                 if moved {
                     for (r, c, _) in self.neighbours(cell / self.columns, cell % self.columns) {
                         stale[r * self.columns + c] = true;
@@ -131,7 +130,7 @@ impl Model {
         cell: usize,
         start: &[Vector],
         field: &mut [Vector],
-        weight: f32,
+        Prices { weight, shift }: Prices,
         thorough: bool,
     ) -> bool {
         let (row, column) = (cell / self.columns, cell % self.columns);
@@ -153,8 +152,11 @@ impl Model {
         let determinant = xx * yy - xy * xy + 1e-6 * (1.0 + xx + yy);
         let optimum =
             [(yy * g[0] - xy * g[1]) / determinant, (xx * g[1] - xy * g[0]) / determinant];
-        let optimum =
-            [0, 1].map(|k| clamp(origin[k] + optimum[k].clamp(-TRUST, TRUST).round() as i16));
+        let unit = f32::from(1u8 << shift);
+        let optimum = [0, 1].map(|k| {
+            let units = (optimum[k].clamp(-TRUST, TRUST) / unit).round() as i16;
+            clamp(origin[k] + (units << shift), shift)
+        });
         if optimum == present && tries.count == 1 {
             // The neighbours are alike, too.
             return false;
@@ -167,7 +169,10 @@ impl Model {
                 tries.add([optimum[0], v[1]]);
             }
             for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1)] {
-                tries.add([clamp(optimum[0] + dx), clamp(optimum[1] + dy)]);
+                tries.add([
+                    clamp(optimum[0] + (dx << shift), shift),
+                    clamp(optimum[1] + (dy << shift), shift),
+                ]);
             }
         } else {
             let [x, y] = prediction(field, self.columns, row, column);
@@ -175,7 +180,7 @@ impl Model {
             tries.add([x, optimum[1]]);
             tries.add([optimum[0], y]);
         }
-        let prices = LocalPrices::new(field, [self.rows, self.columns], row, column);
+        let prices = LocalPrices::new(field, [self.rows, self.columns], row, column, shift);
         let mut best = present;
         let mut best_bits = f32::INFINITY;
         for &v in &tries.vectors[..tries.count] {

@@ -30,8 +30,16 @@ pub(crate) struct Refiner<'a> {
     frame: &'a Padded<u8>,
     cost: Cost,
     plan: Plan,
-    /// What bits of vectors count for.
-    weight: f32,
+    prices: Prices,
+}
+
+/// What vectors cost.
+#[derive(Clone, Copy)]
+pub(crate) struct Prices {
+    /// What their bits count for.
+    pub weight: f32,
+    /// They are multiples of `2^shift` quarter samples, and coded so.
+    pub shift: u32,
 }
 
 /// A field on its grid, with what it predicts and costs.
@@ -57,9 +65,9 @@ impl<'a> Refiner<'a> {
         frame: &'a Padded<u8>,
         cost: Cost,
         plan: Plan,
-        weight: f32,
+        prices: Prices,
     ) -> Self {
-        Self { reference, frame, cost, plan, weight }
+        Self { reference, frame, cost, plan, prices }
     }
 
     fn whole(&self) -> Area {
@@ -89,7 +97,7 @@ impl<'a> Refiner<'a> {
             None => self.assess(&grid, blocks),
             Some(coarser) => {
                 let size = [self.frame.width(), self.frame.height()];
-                let start = self.assess(&grid, grid.interpolate(coarser, size));
+                let start = self.assess(&grid, grid.interpolate(coarser, size, self.prices.shift));
                 let (start, _) = self.descend(&grid, start, self.plan.first_passes);
                 if start.bits > HOPE * most {
                     return (start.field, start.bits);
@@ -138,9 +146,10 @@ impl<'a> Refiner<'a> {
         };
         let mut residual = Residual::default();
         bands.into_iter().for_each(|band| residual.append(band));
+        let Prices { weight, shift } = self.prices;
         let prices = (0..field.len())
-            .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns));
-        let bits = residual.bits.iter().sum::<f32>() + self.weight * prices.sum::<f32>();
+            .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns, shift));
+        let bits = residual.bits.iter().sum::<f32>() + weight * prices.sum::<f32>();
         Candidate { field, bits, prediction, residual }
     }
 
@@ -171,7 +180,7 @@ impl<'a> Refiner<'a> {
     fn moved(&self, grid: &Grid, from: &Candidate) -> Vec<Vector> {
         let slopes = &from.residual.slopes;
         let model = Model::new(&from.prediction, slopes, self.frame, &grid.lattice, grid.rows);
-        model.descend(&from.field, self.weight, self.plan.thorough)
+        model.descend(&from.field, self.prices, self.plan.thorough)
     }
 
     /// Takes over those vectors of `others` that are far from the field's own and pay: first things
@@ -217,14 +226,15 @@ impl<'a> Refiner<'a> {
         let width = self.frame.width();
         let cells = grid.bounds(group);
         let area = grid.reach(&cells, [width, self.frame.height()]);
-        let before = self.weight * grid.price(&best.field, &cells) + best.bits_of(&area, width);
+        let Prices { weight, shift } = self.prices;
+        let before = weight * grid.price(&best.field, &cells, shift) + best.bits_of(&area, width);
         let own: Vec<Vector> = group.iter().map(|&cell| best.field[cell]).collect();
         for &cell in group {
             best.field[cell] = others[cell];
         }
         let prediction = self.predict(grid, &best.field, &area);
         let residual = Residual::new(&prediction, self.frame, &area, self.cost);
-        let change = self.weight * grid.price(&best.field, &cells)
+        let change = weight * grid.price(&best.field, &cells, shift)
             + residual.bits.iter().sum::<f32>()
             - before;
         if change < 0.0 {
@@ -274,8 +284,8 @@ impl Candidate {
 }
 
 impl Grid {
-    /// The field of twice the step, interpolated at this grid's centres.
-    fn interpolate(&self, coarser: &[Vector], size: [usize; 2]) -> Vec<Vector> {
+    /// The field of twice the step, interpolated at this grid's centres, in multiples of `2^shift`.
+    fn interpolate(&self, coarser: &[Vector], size: [usize; 2], shift: u32) -> Vec<Vector> {
         let [width, height] = size.map(|length| length.div_ceil(2 * self.step));
         let near = |i: usize, count: usize| {
             let other = (i / 2 + i % 2 * 2).saturating_sub(1);
@@ -286,7 +296,8 @@ impl Grid {
             let columns = near(cell % self.columns, width);
             [0, 1].map(|k| {
                 let at = |r: usize, c: usize| i32::from(coarser[rows[r] * width + columns[c]][k]);
-                ((9 * at(0, 0) + 3 * (at(0, 1) + at(1, 0)) + at(1, 1) + 8) >> 4) as i16
+                let sum = 9 * at(0, 0) + 3 * (at(0, 1) + at(1, 0)) + at(1, 1);
+                (((sum + (8 << shift)) >> (4 + shift)) << shift) as i16
             })
         };
         (0..self.rows * self.columns).map(vector).collect()
@@ -353,17 +364,18 @@ impl Grid {
     }
 
     /// Bits of the vectors of these cells and of those predicted from them.
-    fn price(&self, field: &[Vector], cells: &Area) -> f32 {
+    fn price(&self, field: &[Vector], cells: &Area, shift: u32) -> f32 {
         let columns =
             cells.columns.start.saturating_sub(1)..self.columns.min(cells.columns.end + 1);
         (cells.rows.start..self.rows.min(cells.rows.end + 1))
             .flat_map(|row| columns.clone().map(move |column| (row, column)))
-            .map(|(row, column)| price(field, self.columns, row, column))
+            .map(|(row, column)| price(field, self.columns, row, column, shift))
             .sum()
     }
 }
 
-/// Keeps a component in range.
-pub(super) fn clamp(component: i16) -> i16 {
-    component.clamp(-MAX_COMPONENT, MAX_COMPONENT)
+/// Keeps a component, a multiple of `2^shift`, in range.
+pub(super) fn clamp(component: i16, shift: u32) -> i16 {
+    let limit = MAX_COMPONENT >> shift << shift;
+    component.clamp(-limit, limit)
 }

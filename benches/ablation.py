@@ -129,17 +129,23 @@ def measure(options: argparse.Namespace) -> None:
     print(
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {time.ctime()}"
     )
-    print("\n| variant | BD-rate against the paper's method, % | paper |\n|---|--:|--:|")
-    result = {}
-    for variant, each in found.items():
-        rates = [
-            bd_rate(anchor, test).percent.get("pchip", np.nan)
+    result = {
+        variant: [
+            round(float(bd_rate(anchor, test).percent.get("pchip", np.nan)), 2)
             for anchor, test in zip(found[BASE], each, strict=True)
         ]
-        result[variant] = [round(float(rate), 2) for rate in rates]
-        paper = f"{PAPER[variant]:+.1f}" if variant in PAPER else ""
-        print(f"| {variant} | {np.nanmean(rates):+.1f} | {paper} |")
+        for variant, each in found.items()
+    }
     (options.output / "ablation.json").write_text(json.dumps(result, indent=1))
+    # Curves that do not meet have no BD-rate; means are over the clips that have all.
+    whole = np.isfinite(np.array(list(result.values()))).all(axis=0)
+    clips = "".join(f" {name} |" for name in videos)
+    print("\nBD-rate against the paper's method, %")
+    print(f"\n| variant |{clips} mean | paper |\n|---|{'--:|' * (len(videos) + 2)}")
+    for variant, rates in result.items():
+        each_clip = "".join(f" {rate:+.1f} |" if np.isfinite(rate) else " – |" for rate in rates)
+        paper = f"{PAPER[variant]:+.1f}" if variant in PAPER else ""
+        print(f"| {variant} |{each_clip} {np.mean(np.array(rates)[whole]):+.1f} | {paper} |")
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def test_two_passes_of_an_encoder(small: Any) -> None:
 
 def test_one_pass_of_an_encoder(small: Any) -> None:
     encoder = ui2c.Encoder(model=small, bitrate=8000, fps=10, duration=12)
-    assert 8 * len(encoder.encode(noisy(120))) / 12 == pytest.approx(8000, rel=0.03)
+    assert 8 * len(encoder.encode(noisy(120))) / 12 == pytest.approx(8000, rel=0.04)
 
 
 def test_every_stream_begins_anew(nano: Any) -> None:

@@ -45,6 +45,14 @@ class RansEncoder:
     ) -> None: ...
     def put_motion(self, vectors: NDArray[np.int16]) -> None:
         """Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples."""
+    def put_backward(
+        self, blocks: Backward | None, step: int, vectors: NDArray[np.int16], shift: int
+    ) -> None:
+        """Adds backward blocks, or that there are none, in units of `2^shift` quarter samples.
+
+        They follow the unit's other segments; `step` and `vectors` are its motion field. Raises
+        ValueError for vectors that are no multiples of the unit.
+        """
     def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
         """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
 
@@ -59,6 +67,10 @@ class RansDecoder:
         After an error, what `out` holds is unspecified.
         """
     def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
+    def get_backward(
+        self, rows: int, columns: int, step: int, vectors: NDArray[np.int16], shift: int
+    ) -> Backward | None:
+        """Backward blocks of `rows` × `columns` cells; the rest as in `put_backward`."""
     def finish(self) -> None:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""
 
@@ -250,6 +262,45 @@ def compensate_adjoint(
     `[frames, (height + 1) // 2, (width + 1) // 2]`; the result has the same shapes without
     `frames`. The transpose of `compensate` as a linear map, without its rounding and clamping.
     """
+
+@final
+class Backward:
+    """What the first frame of a unit takes from its last, by cells of 16 × 16 luma samples.
+
+    `modes`, uint8 `[rows, columns]`: 0 the cell stays, 1 it is averaged with one displaced block,
+    2 its quarters are averaged with a block each. `vectors`, int16 `[rows, columns, 4, 2]`:
+    (dx, dy) in quarter samples, -2047 … 2047, of the quarters in the order of reading; of one block
+    the first. Raises ValueError for anything else.
+    """
+
+    def __init__(self, modes: NDArray[np.uint8], vectors: NDArray[np.int16]) -> None: ...
+    @property
+    def modes(self) -> NDArray[np.uint8]: ...
+    @property
+    def vectors(self) -> NDArray[np.int16]: ...
+
+def search_backward(
+    source: Plane,
+    decoded: Plane,
+    last: Plane,
+    step: int,
+    vectors: NDArray[np.int16],
+    *,
+    lagrangian: float,
+    shift: int = 0,
+    bit_depth: int = 8,
+) -> Backward | None:
+    """The blocks that bring `decoded`, a unit's first frame, nearest to `source`.
+
+    Luma planes `[height, width]`; `last` is the unit's decoded last frame, `step` and `vectors` its
+    motion field, `lagrangian` the price of a bit in squared 8-bit code values, `2^shift` the unit
+    of vectors. None if no block is worth its bits.
+    """
+
+def apply_backward(
+    decoded: Planes, last: Planes, blocks: Backward, *, bit_depth: int = 8
+) -> Planes:
+    """Planes of the first frame, its blocks averaged with those of the last frame."""
 
 def motion_bits(vectors: NDArray[np.int16]) -> float:
     """What the field costs in the stream, bits."""

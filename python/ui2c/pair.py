@@ -29,6 +29,9 @@ _SYMBOL_LIMIT = 2047
 MAX_COMPONENT = 2047
 """Of a motion vector, in quarter samples."""
 
+Field = tuple[int, NDArray[np.int16]]
+"""Step and vectors of a motion field; step 0 stands for none."""
+
 
 @dataclass(frozen=True)
 class CodedUnit:
@@ -132,7 +135,15 @@ class PairCoder:
         second = self._quantise(scaled - second_mean, coded) * (1 - self._mask)
         symbols = first + second
         coder.put(self.model.tables, _indexes(index), _symbols(symbols))
-        self._finish(symbols, mean, second_mean, quantiser, context, prediction, rows, intra)
+        frames = self._finish(
+            symbols, mean, second_mean, quantiser, context, prediction, rows, intra
+        )
+        blocks = None
+        if config.has_backward(intra):
+            field = step, _field(vectors)
+            blocks = self._search_backward(padded[0], frames, field, qp)
+            coder.put_backward(blocks, *field, config.motion_shift(qp))
+        self._show(frames, blocks, intra)
 
         log2_lanes, stream = coder.finish()
         estimate = motion_bits + _bits(symbols, index)
@@ -173,11 +184,19 @@ class PairCoder:
         parameters = codec.prior.first_stage(self._tensor(z, z_shape), context.tap)
         quantiser, fractional, mean = codec.prior.split(parameters)
         decoded = self._read(coder, _indexes(fractional.round()))
+        blocks = None
+        if config.has_backward(intra):
+            cells = self.coded_height // 16, self.coded_width // 16
+            shift = config.motion_shift(qp)
+            blocks = coder.get_backward(*cells, motion_step, _field(vectors), shift)
         coder.finish()
         symbols = self._tensor(decoded, mean.shape)
         first = symbols * self._mask
         second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
-        self._finish(symbols, mean, second_mean, quantiser, context, prediction, rows, intra)
+        frames = self._finish(
+            symbols, mean, second_mean, quantiser, context, prediction, rows, intra
+        )
+        self._show(frames, blocks, intra)
         return self.decoded
 
     def _finish(
@@ -190,8 +209,8 @@ class PairCoder:
         prediction: Tensor | None,
         rows: Tensor,
         intra: bool,
-    ) -> None:
-        """From symbols to feature and pictures; both sides end here."""
+    ) -> list[Planes]:
+        """From symbols to feature and pictures of the coded size; both sides come by here."""
         mean = mean * self._mask + second_mean * (1 - self._mask)
         codec, config = self.model.codec, self.model.config
         y = (symbols + mean) * quantiser
@@ -205,9 +224,34 @@ class PairCoder:
             planes = unpack(frame, self.bit_depth)
             coded.append(tuple(plane[0].cpu().numpy().astype(self._dtype) for plane in planes))
         self._reference = coded[-1]
+        return coded
+
+    def _show(self, frames: list[Planes], blocks: _core.Backward | None, intra: bool) -> None:
+        """Sets `decoded`; both sides end here."""
+        if blocks is not None:
+            (y, u, v), last = frames[0], frames[-1]
+            averaged = _core.apply_backward(
+                (y, u, v), (last[0], last[1], last[2]), blocks, bit_depth=self.bit_depth
+            )
+            frames = [averaged, *frames[1:]]
         # A still is the last frame, to which the others refer; training asks nothing else of it.
-        shown = coded[-config.unit_frames(intra) :]
+        shown = frames[-self.model.config.unit_frames(intra) :]
         self.decoded = [self._crop(frame) for frame in shown]
+
+    def _search_backward(
+        self, source: Planes, frames: list[Planes], field: Field, qp: int
+    ) -> _core.Backward | None:
+        config = self.model.config
+        return _core.search_backward(
+            source[0],
+            frames[0][0],
+            frames[-1][0],
+            *field,
+            # Half of what a bit of latents costs: better for the mean of the frames' PSNR.
+            lagrangian=32512.5 / config.distortion_weight(63 - qp),
+            shift=config.motion_shift(qp),
+            bit_depth=self.bit_depth,
+        )
 
     @property
     def _dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -304,6 +348,10 @@ def motion_lagrangian(weight: float, shift: int) -> float:
     """
     coarse = math.log(1830 / weight) / math.log(19.1)
     return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight * (1.25 if shift else 1.0)
+
+
+def _field(vectors: NDArray[np.int16] | None) -> NDArray[np.int16]:
+    return np.zeros((2, 0, 0, 2), np.int16) if vectors is None else vectors
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

@@ -26,8 +26,8 @@ fn motion_bits(vectors: &Bound<'_, PyAny>) -> PyResult<f64> {
     motion::field::cost(frames, columns, vectors).map_err(convert)
 }
 
-type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
-type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
+pub type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
+pub type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
 
 #[pyfunction]
 #[pyo3(signature = (
@@ -169,7 +169,7 @@ fn compensate_adjoint<'py>(
 }
 
 /// The array as C-contiguous elements of type `T`, or a ValueError that names the argument.
-fn borrow<'py, T: Element>(
+pub fn borrow<'py, T: Element>(
     array: &Bound<'py, PyAny>,
     name: &str,
     dimensions: &[&str],
@@ -187,14 +187,14 @@ fn borrow<'py, T: Element>(
     array.try_readonly().map_err(|_| error("free to read".into()))
 }
 
-fn plane<'a, S: Sample + Element>(
+pub fn plane<'a, S: Sample + Element>(
     array: &'a PyReadonlyArrayDyn<S>,
     shape: &[usize],
 ) -> PyResult<Plane<'a, S>> {
     Plane::new(shape[1], shape[0], array.as_slice()?).map_err(convert)
 }
 
-fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
+pub fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
     let vectors = borrow::<i16>(vectors, "vectors", &["frames", "rows", "columns", "2"])?;
     let &[frames, rows, columns, 2] = vectors.shape() else {
         return Err(PyValueError::new_err("vectors must have 2 components"));

@@ -172,21 +172,40 @@ fn walk(
     for index in 0..cells.len() {
         let (row, column) = (index / columns, index % columns);
         let neighbours = neighbours(cells, columns, row, column);
-        let mut horizontal = 0;
-        for c in 0..2 {
-            let (prediction, class) = predict(neighbours.map(|vector| vector[c]), row == 0, 0);
-            let kind = if c == 0 { 0 } else { 1 + residual_kind(horizontal) };
-            let known = cells[index][c].wrapping_sub(prediction);
-            let residual = code(class * KINDS + kind, known)?;
-            // A damaged stream may say anything; out of range it is refused by the caller, here it
-            // must only stay small enough to compute with.
-            cells[index][c] = (prediction + residual).clamp(-MAX_DIFFERENCE, MAX_DIFFERENCE);
-            if c == 0 {
-                horizontal = residual;
-            }
-        }
+        cells[index] = code_vector(neighbours, row == 0, cells[index], &mut code)?;
     }
     Ok(())
+}
+
+/// Codes one vector beside its neighbours, `code` as in `walk`, and returns it; `alone` if they say
+/// little, as in the first row.
+pub(super) fn code_vector(
+    neighbours: [[i32; 2]; 3],
+    alone: bool,
+    mut vector: [i32; 2],
+    mut code: impl FnMut(u8, i32) -> Result<i32>,
+) -> Result<[i32; 2]> {
+    let mut kind = 0;
+    for (c, component) in vector.iter_mut().enumerate() {
+        let (prediction, class) = predict(neighbours.map(|vector| vector[c]), alone, 0);
+        let residual = code(class * KINDS + kind, component.wrapping_sub(prediction))?;
+        // A damaged stream may say anything; out of range it is refused by the caller, here it
+        // must only stay small enough to compute with.
+        *component = (prediction + residual).clamp(-MAX_DIFFERENCE, MAX_DIFFERENCE);
+        kind = 1 + residual_kind(residual);
+    }
+    Ok(vector)
+}
+
+/// What `code_vector` costs, bits.
+pub(super) fn vector_price(neighbours: [[i32; 2]; 3], alone: bool, vector: [i32; 2]) -> f32 {
+    let mut total = 0.0;
+    let priced = code_vector(neighbours, alone, vector, |table, residual| {
+        total += quick_bits(table, residual);
+        Ok(residual)
+    });
+    priced.expect("pricing does not fail");
+    total
 }
 
 /// The three vectors that predict a cell: left, above, above right; the above left one in the last

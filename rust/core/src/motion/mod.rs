@@ -4,6 +4,7 @@
 //! arithmetic; how it is found (`search`) is the encoder's own affair.
 
 mod adjoint;
+pub mod backward;
 mod compensate;
 pub mod field;
 mod geometry;

@@ -85,6 +85,20 @@ impl Blocks {
     }
 }
 
+/// Whole-sample vectors of all blocks of `SMALL` × `SMALL` at full size, in rows of
+/// `⌈width / SMALL⌉`.
+pub(crate) fn small_blocks(reference: &Pyramid, frame: &Pyramid, cost: Cost) -> Vec<Vector> {
+    let mut grid: Option<Grid> = None;
+    for level in (0..frame.levels.len()).rev() {
+        let matcher = Matcher::new(reference, frame, level, SMALL, cost);
+        grid = Some(match grid {
+            None => matcher.exhaustive(),
+            Some(parent) => matcher.descend(&parent),
+        });
+    }
+    grid.expect("a pyramid has a level").vectors
+}
+
 fn double(v: Vector) -> Vector {
     v.map(|c| 2 * c)
 }

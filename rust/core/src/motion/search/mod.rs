@@ -5,12 +5,12 @@
 //! quadratic model of the error. Everything is judged in bits: those of the vectors, and an
 //! estimate of those of the residual.
 
-mod block;
-mod cost;
+pub(super) mod block;
+pub(super) mod cost;
 mod local;
 mod model;
 mod moments;
-mod pyramid;
+pub(super) mod pyramid;
 mod refine;
 mod residual;
 
@@ -128,7 +128,7 @@ pub fn search<S: Sample>(
 }
 
 /// The search looks at the upper 8 bits only: a finer scale would not change the vectors.
-fn to_8_bits<'a, S: Sample>(plane: &Plane<'a, S>, bit_depth: u32) -> Cow<'a, [u8]> {
+pub(super) fn to_8_bits<'a, S: Sample>(plane: &Plane<'a, S>, bit_depth: u32) -> Cow<'a, [u8]> {
     match S::bytes(plane.samples()) {
         Some(samples) => Cow::Borrowed(samples),
         None => {

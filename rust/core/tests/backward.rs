@@ -1,0 +1,146 @@
+//! Backward blocks: what they average, and what the search makes of two frames.
+
+use proptest::prelude::*;
+use ui2c_core::motion::backward::{Backward, Cell, apply, search};
+use ui2c_core::motion::{Field, Plane, Sample, compensate};
+
+type Planes<S> = [Vec<S>; 3];
+
+fn sizes(width: usize, height: usize) -> [(usize, usize); 3] {
+    let half = (width.div_ceil(2), height.div_ceil(2));
+    [(width, height), half, half]
+}
+
+fn borrow<S: Sample>(planes: &Planes<S>, width: usize, height: usize) -> [Plane<'_, S>; 3] {
+    let sizes = sizes(width, height);
+    [0, 1, 2].map(|k| Plane::new(sizes[k].0, sizes[k].1, &planes[k]).unwrap())
+}
+
+/// A picture that is smooth enough to be matched, moved by (dx, dy).
+fn picture(width: usize, height: usize, dx: i32, dy: i32) -> Planes<u8> {
+    sizes(width, height).map(|(w, h)| {
+        let scale = if w == width { 1.0 } else { 2.0 };
+        let sample = |i: usize| {
+            let x = (i % w) as f64 * scale + f64::from(dx);
+            let y = (i / w) as f64 * scale + f64::from(dy);
+            (128.0 + 50.0 * (x / 5.0).sin() + 50.0 * (y / 7.0 + x / 31.0).cos()) as u8
+        };
+        (0..w * h).map(sample).collect()
+    })
+}
+
+proptest! {
+    /// A field of one vector everywhere is the same displacement as blocks of that vector.
+    #[test]
+    fn a_block_is_what_compensation_predicts(
+        width in 1usize..70,
+        height in 1usize..50,
+        vector in [-300i16..=300, -300i16..=300],
+        quarters in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let mut state = seed;
+        let mut random = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 56) as u8
+        };
+        let mut planes = || sizes(width, height).map(|(w, h)| (0..w * h).map(|_| random()).collect());
+        let (decoded, last): (Planes<u8>, Planes<u8>) = (planes(), planes());
+        let (rows, columns) = (height.div_ceil(16), width.div_ceil(16));
+        let field = Field::new(16, 1, rows, columns, vec![vector; rows * columns]).unwrap();
+        let predicted = compensate(borrow(&last, width, height), &field, 8).unwrap();
+        let cell = if quarters { Cell::Quarters([vector; 4]) } else { Cell::Whole(vector) };
+        let blocks = Backward::new(rows, columns, vec![cell; rows * columns]).unwrap();
+        let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
+        let applied = apply(a, b, &blocks, 8).unwrap();
+        for k in 0..3 {
+            for (i, &sample) in applied[k].iter().enumerate() {
+                let sum = u16::from(decoded[k][i]) + u16::from(predicted[0][k][i]);
+                prop_assert_eq!(u16::from(sample), (sum + 1) >> 1, "plane {} sample {}", k, i);
+            }
+        }
+    }
+
+    /// Whatever is found makes the frame better by more than half its price.
+    #[test]
+    fn what_is_found_helps(
+        dx in -9i32..=9,
+        dy in -9i32..=9,
+        noise in 1i32..40,
+        shift in 0u32..3,
+        width in 33usize..80,
+    ) {
+        let height = 48;
+        let source = picture(width, height, 0, 0);
+        let last = picture(width, height, dx, dy);
+        let mut decoded = source.clone();
+        for (i, sample) in decoded[0].iter_mut().enumerate() {
+            let sign = if (i * 7 + i / width * 5) % 3 == 0 { noise } else { -noise };
+            *sample = (i32::from(*sample) + sign).clamp(0, 255) as u8;
+        }
+        let y = |planes: &Planes<u8>| planes[0].clone();
+        let (s, d, l) = (y(&source), y(&decoded), y(&last));
+        let plane = |samples| Plane::new(width, height, samples).unwrap();
+        let field = Field::still(2);
+        let found = search(plane(&s), plane(&d), plane(&l), &field, 8, 20.0, shift).unwrap();
+        let Some(blocks) = found else { return Ok(()) };
+        let multiple = |c: &i16| c & ((1 << shift) - 1) == 0;
+        let all = blocks.cells().iter().all(|cell| match cell {
+            Cell::Kept => true,
+            Cell::Whole(v) => v.iter().all(multiple),
+            Cell::Quarters(v) => v.iter().flatten().all(multiple),
+        });
+        prop_assert!(all);
+        let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
+        let applied = apply(a, b, &blocks, 8).unwrap();
+        let error = |samples: &[u8]| -> i64 {
+            s.iter().zip(samples).map(|(&a, &b)| i64::from(a.abs_diff(b)).pow(2)).sum()
+        };
+        prop_assert!(error(&applied[0]) < error(&d));
+    }
+}
+
+#[test]
+fn a_frame_as_good_as_can_be_keeps_all() {
+    let source = picture(64, 48, 0, 0);
+    let plane = || Plane::new(64, 48, &source[0]).unwrap();
+    let found = search(plane(), plane(), plane(), &Field::still(2), 8, 20.0, 0).unwrap();
+    assert_eq!(found, None);
+}
+
+#[test]
+fn a_moved_frame_is_found_again() {
+    let source = picture(96, 64, 0, 0);
+    let last = picture(96, 64, 5, -3);
+    let decoded = vec![128; 96 * 64];
+    let plane = |samples| Plane::new(96, 64, samples).unwrap();
+    let field = Field::still(2);
+    let found = search(plane(&source[0]), plane(&decoded), plane(&last[0]), &field, 8, 20.0, 0);
+    let blocks = found.unwrap().unwrap();
+    let inner = blocks.cells()[8];
+    assert!(!matches!(inner, Cell::Kept), "{:?}", blocks.cells());
+}
+
+#[test]
+fn wide_samples_and_wrong_sizes() {
+    let (width, height) = (32, 16);
+    let decoded: Planes<u16> = sizes(width, height).map(|(w, h)| vec![1000; w * h]);
+    let last: Planes<u16> = sizes(width, height).map(|(w, h)| vec![1001; w * h]);
+    let cells = vec![Cell::Kept, Cell::Whole([4000 / 4, -7])];
+    let blocks = Backward::new(1, 2, cells).unwrap();
+    let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
+    let applied = apply(a, b, &blocks, 10).unwrap();
+    assert_eq!(applied[0][..16], [1000; 16]);
+    assert_eq!(applied[0][16..32], [1001; 16]);
+    assert_eq!(applied[2][4..8], [1000; 4]);
+    assert_eq!(applied[2][8..16], [1001; 8]);
+    assert!(apply(a, b, &blocks, 8).is_err());
+    let other = Backward::new(2, 1, vec![Cell::Kept; 2]).unwrap();
+    assert!(apply(a, b, &other, 10).is_err());
+    let small: Planes<u16> = sizes(16, 16).map(|(w, h)| vec![0; w * h]);
+    assert!(apply(a, borrow(&small, 16, 16), &blocks, 10).is_err());
+    let field = Field::still(2);
+    assert!(search(a[0], b[0], b[1], &field, 10, 20.0, 0).is_err());
+    assert!(search(a[0], b[0], b[0], &field, 10, 0.0, 0).is_err());
+    assert!(search(a[0], b[0], b[0], &field, 10, 20.0, 3).is_err());
+}

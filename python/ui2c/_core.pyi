@@ -45,13 +45,11 @@ class RansEncoder:
     ) -> None: ...
     def put_motion(self, vectors: NDArray[np.int16]) -> None:
         """Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples."""
-    def put_backward(
-        self, blocks: Backward | None, step: int, vectors: NDArray[np.int16], shift: int
-    ) -> None:
-        """Adds backward blocks, or that there are none, in units of `2^shift` quarter samples.
+    def put_blocks(self, blocks: Blocks | None, guesses: NDArray[np.int16], shift: int) -> float:
+        """Adds the blocks of a frame, or that there are none, and returns what that costs in bits.
 
-        They follow the unit's other segments; `step` and `vectors` are its motion field. Raises
-        ValueError for vectors that are no multiples of the unit.
+        Vectors are in units of `2^shift` quarter samples; `guesses`, int16 `[rows, columns, 2]`,
+        predict them. Raises ValueError for vectors that are no multiples of the unit.
         """
     def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
         """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
@@ -67,10 +65,8 @@ class RansDecoder:
         After an error, what `out` holds is unspecified.
         """
     def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
-    def get_backward(
-        self, rows: int, columns: int, step: int, vectors: NDArray[np.int16], shift: int
-    ) -> Backward | None:
-        """Backward blocks of `rows` × `columns` cells; the rest as in `put_backward`."""
+    def get_blocks(self, guesses: NDArray[np.int16], shift: int) -> Blocks | None:
+        """The blocks of a frame; `guesses` and `shift` as in `put_blocks`."""
     def finish(self) -> None:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""
 
@@ -264,13 +260,13 @@ def compensate_adjoint(
     """
 
 @final
-class Backward:
-    """What the first frame of a unit takes from its last, by cells of 16 × 16 luma samples.
+class Blocks:
+    """What a frame takes from another, by cells of 16 × 16 luma samples.
 
-    `modes`, uint8 `[rows, columns]`: 0 the cell stays, 1 it is averaged with one displaced block,
-    2 its quarters are averaged with a block each. `vectors`, int16 `[rows, columns, 4, 2]`:
-    (dx, dy) in quarter samples, -2047 … 2047, of the quarters in the order of reading; of one block
-    the first. Raises ValueError for anything else.
+    `modes`, uint8 `[rows, columns]`: 0 the cell stays; 1 the mean with one displaced block, 2 that
+    with a block for each quarter; 3 one block alone, 4 a block for each quarter alone. `vectors`,
+    int16 `[rows, columns, 4, 2]`: (dx, dy) in quarter samples, -2047 … 2047, of the quarters in the
+    order of reading; of one block the first. Raises ValueError for anything else.
     """
 
     def __init__(self, modes: NDArray[np.uint8], vectors: NDArray[np.int16]) -> None: ...
@@ -279,28 +275,27 @@ class Backward:
     @property
     def vectors(self) -> NDArray[np.int16]: ...
 
-def search_backward(
+def search_blocks(
     source: Plane,
-    decoded: Plane,
-    last: Plane,
-    step: int,
-    vectors: NDArray[np.int16],
+    base: Plane,
+    other: Plane,
+    guesses: NDArray[np.int16],
     *,
     lagrangian: float,
     shift: int = 0,
     bit_depth: int = 8,
-) -> Backward | None:
-    """The blocks that bring `decoded`, a unit's first frame, nearest to `source`.
+    trust: float | None = None,
+) -> Blocks | None:
+    """The blocks of `other` that bring `base` nearest to `source`; None if none is worth its bits.
 
-    Luma planes `[height, width]`; `last` is the unit's decoded last frame, `step` and `vectors` its
-    motion field, `lagrangian` the price of a bit in squared 8-bit code values, `2^shift` the unit
-    of vectors. None if no block is worth its bits.
+    Luma planes `[height, width]`; `guesses` int16 `[rows, columns, 2]`, one vector for each cell;
+    `lagrangian` the price of a bit in squared 8-bit code values, `2^shift` the unit of vectors.
+    With `trust` the result predicts, and an error is worth so many times the bits it may cost;
+    without, it is shown, and an error is worth itself.
     """
 
-def apply_backward(
-    decoded: Planes, last: Planes, blocks: Backward, *, bit_depth: int = 8
-) -> Planes:
-    """Planes of the first frame, its blocks averaged with those of the last frame."""
+def apply_blocks(base: Planes, other: Planes, blocks: Blocks, *, bit_depth: int = 8) -> Planes:
+    """Planes of `base` with the blocks from `other`."""
 
 def motion_bits(vectors: NDArray[np.int16]) -> float:
     """What the field costs in the stream, bits."""

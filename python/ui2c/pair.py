@@ -7,7 +7,7 @@ so what the encoder reconstructs is what the decoder shows.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ _SYMBOL_LIMIT = 2047
 MAX_COMPONENT = 2047
 """Of a motion vector, in quarter samples."""
 
-Field = tuple[int, NDArray[np.int16]]
-"""Step and vectors of a motion field; step 0 stands for none."""
+LEAST_WEIGHT = 100.0
+"""λ below which forward blocks are not looked for: they hardly pay there, and take time."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,32 @@ class CodedUnit:
     stream: bytes
     feature_hash: int
     motion_bits: float
-    """Bits of the motion field, inside the stream."""
+    """Bits of the motion field and of blocks, inside the stream."""
     estimated_bits: float
     """The networks' own estimate of the latents' bits plus the motion bits."""
+
+
+class Field(NamedTuple):
+    """A motion field: int16 `[frames, rows, columns, 2]`, one vector per `step` luma samples.
+
+    Step 0 stands for none.
+    """
+
+    step: int
+    vectors: NDArray[np.int16] | None
+
+    def guesses(self, index: int | None, rows: int, columns: int) -> NDArray[np.int16]:
+        """What the field says of the vectors of blocks, `[rows, columns, 2]`.
+
+        Of forward blocks of the frame `index`: its motion; of backward blocks (None): the first
+        frame's less the last one's.
+        """
+        if not self.step or self.vectors is None:
+            return np.zeros((rows, columns, 2), np.int16)
+        first, last = self.vectors[0], self.vectors[-1]
+        motion = first - last if index is None else self.vectors[index]
+        row, column = (np.arange(n) * 16 // self.step for n in (rows, columns))
+        return np.ascontiguousarray(motion[row[:, None], column])
 
 
 class PairCoder:
@@ -114,7 +137,14 @@ class PairCoder:
                 coded_vectors = vectors >> config.motion_shift(qp)
                 coder.put_motion(coded_vectors)
                 motion_bits = _core.motion_bits(coded_vectors)
-        prediction = self._predict(intra, step, vectors)
+        predicted = self._predict(intra, step, vectors)
+        field = Field(step, vectors)
+        if config.has_blocks(intra):
+            for k, frame in enumerate(padded):
+                blocks = self._search_forward(frame, predicted[k], field, k, qp)
+                motion_bits += coder.put_blocks(blocks, *self._block_coding(field, k, qp))
+                predicted[k] = self._mend(predicted[k], self._reference, blocks)
+        prediction = self._pack_prediction(predicted, intra)
         residual = source if prediction is None else source - prediction
 
         context = self._context(intra, prediction, rows)
@@ -139,10 +169,9 @@ class PairCoder:
             symbols, mean, second_mean, quantiser, context, prediction, rows, intra
         )
         blocks = None
-        if config.has_backward(intra):
-            field = step, _field(vectors)
+        if config.has_blocks(intra):
             blocks = self._search_backward(padded[0], frames, field, qp)
-            coder.put_backward(blocks, *field, config.motion_shift(qp))
+            motion_bits += coder.put_blocks(blocks, *self._block_coding(field, None, qp))
         self._show(frames, blocks, intra)
 
         log2_lanes, stream = coder.finish()
@@ -177,7 +206,13 @@ class PairCoder:
             vectors = coder.get_motion(config.frames_per_unit, *cells) << config.motion_shift(qp)
             if np.abs(vectors).max() > MAX_COMPONENT:
                 raise _core.CorruptError(f"a motion vector beyond {MAX_COMPONENT} quarter samples")
-        prediction = self._predict(intra, motion_step, vectors)
+        predicted = self._predict(intra, motion_step, vectors)
+        field = Field(motion_step, vectors)
+        if config.has_blocks(intra):
+            for k in range(config.frames_per_unit):
+                blocks = coder.get_blocks(*self._block_coding(field, k, qp))
+                predicted[k] = self._mend(predicted[k], self._reference, blocks)
+        prediction = self._pack_prediction(predicted, intra)
         context = self._context(intra, prediction, rows)
         z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
         z = self._read(coder, self._hyper_index(qp, intra, z_shape))
@@ -185,10 +220,8 @@ class PairCoder:
         quantiser, fractional, mean = codec.prior.split(parameters)
         decoded = self._read(coder, _indexes(fractional.round()))
         blocks = None
-        if config.has_backward(intra):
-            cells = self.coded_height // 16, self.coded_width // 16
-            shift = config.motion_shift(qp)
-            blocks = coder.get_backward(*cells, motion_step, _field(vectors), shift)
+        if config.has_blocks(intra):
+            blocks = coder.get_blocks(*self._block_coding(field, None, qp))
         coder.finish()
         symbols = self._tensor(decoded, mean.shape)
         first = symbols * self._mask
@@ -226,30 +259,58 @@ class PairCoder:
         self._reference = coded[-1]
         return coded
 
-    def _show(self, frames: list[Planes], blocks: _core.Backward | None, intra: bool) -> None:
+    def _show(self, frames: list[Planes], blocks: _core.Blocks | None, intra: bool) -> None:
         """Sets `decoded`; both sides end here."""
-        if blocks is not None:
-            (y, u, v), last = frames[0], frames[-1]
-            averaged = _core.apply_backward(
-                (y, u, v), (last[0], last[1], last[2]), blocks, bit_depth=self.bit_depth
-            )
-            frames = [averaged, *frames[1:]]
+        frames = [self._mend(frames[0], frames[-1], blocks), *frames[1:]]
         # A still is the last frame, to which the others refer; training asks nothing else of it.
         shown = frames[-self.model.config.unit_frames(intra) :]
         self.decoded = [self._crop(frame) for frame in shown]
 
+    def _mend(self, base: Planes, other: Planes | None, blocks: _core.Blocks | None) -> Planes:
+        if blocks is None or other is None:
+            return base
+        (y, u, v), others = base, (other[0], other[1], other[2])
+        return _core.apply_blocks((y, u, v), others, blocks, bit_depth=self.bit_depth)
+
+    def _block_coding(
+        self, field: Field, index: int | None, qp: int
+    ) -> tuple[NDArray[np.int16], int]:
+        """What predicts the vectors of blocks, and their unit; `index` as in `Field.guesses`."""
+        cells = self.coded_height // 16, self.coded_width // 16
+        return field.guesses(index, *cells), self.model.config.motion_shift(qp)
+
+    def _search_forward(
+        self, source: Planes, predicted: Planes, field: Field, index: int, qp: int
+    ) -> _core.Blocks | None:
+        """Blocks of the reference where the field predicts a frame badly."""
+        weight = self.model.config.distortion_weight(63 - qp)
+        if self.motion == "fast" or weight < LEAST_WEIGHT or self._reference is None:
+            return None
+        guesses, shift = self._block_coding(field, index, qp)
+        return _core.search_blocks(
+            source[0],
+            predicted[0],
+            self._reference[0],
+            guesses,
+            lagrangian=motion_lagrangian(weight, shift),
+            shift=shift,
+            bit_depth=self.bit_depth,
+            trust=block_trust(weight),
+        )
+
     def _search_backward(
         self, source: Planes, frames: list[Planes], field: Field, qp: int
-    ) -> _core.Backward | None:
-        config = self.model.config
-        return _core.search_backward(
+    ) -> _core.Blocks | None:
+        """Blocks of the unit's last frame where its first is poor."""
+        guesses, shift = self._block_coding(field, None, qp)
+        return _core.search_blocks(
             source[0],
             frames[0][0],
             frames[-1][0],
-            *field,
+            guesses,
             # Half of what a bit of latents costs: better for the mean of the frames' PSNR.
-            lagrangian=32512.5 / config.distortion_weight(63 - qp),
-            shift=config.motion_shift(qp),
+            lagrangian=32512.5 / self.model.config.distortion_weight(63 - qp),
+            shift=shift,
             bit_depth=self.bit_depth,
         )
 
@@ -291,19 +352,26 @@ class PairCoder:
             effort=self.motion,
         )
 
-    def _predict(self, intra: bool, step: int, vectors: NDArray[np.int16] | None) -> Tensor | None:
+    def _predict(self, intra: bool, step: int, vectors: NDArray[np.int16] | None) -> list[Planes]:
+        """What the field makes of the reference, for each frame of an inter unit."""
+        config = self.model.config
+        if intra or not config.motion:
+            return []
+        assert self._reference is not None
+        y, u, v = self._reference
+        if not step or vectors is None:
+            return [(y, u, v)] * config.frames_per_unit
+        return list(_core.compensate((y, u, v), step, vectors, bit_depth=self.bit_depth))
+
+    def _pack_prediction(self, predicted: list[Planes], intra: bool) -> Tensor | None:
         """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
         config = self.model.config
         if not config.motion:
             return None
-        sides = self.coded_height // 8, self.coded_width // 8
         if intra:
+            sides = self.coded_height // 8, self.coded_width // 8
             return torch.zeros(1, *sides, 96 * config.frames_per_unit, device=self.device)
-        assert self._reference is not None
-        if not step or vectors is None:
-            return self._pack([self._reference] * config.frames_per_unit)
-        y, u, v = self._reference
-        return self._pack(_core.compensate((y, u, v), step, vectors, bit_depth=self.bit_depth))
+        return self._pack(predicted)
 
     def _pack(self, frames: Sequence[Planes]) -> Tensor:
         packed = []
@@ -350,8 +418,13 @@ def motion_lagrangian(weight: float, shift: int) -> float:
     return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight * (1.25 if shift else 1.0)
 
 
-def _field(vectors: NDArray[np.int16] | None) -> NDArray[np.int16]:
-    return np.zeros((2, 0, 0, 2), np.int16) if vectors is None else vectors
+def block_trust(weight: float) -> float:
+    """How far the search for forward blocks trusts its own estimate of the bits they save, at λ.
+
+    It is right where rates are high; the coarser the latents, the less of a residual is coded.
+    """
+    coarse = math.log(1830 / weight) / math.log(6.1)
+    return 1.4 * float(0.36 ** min(max(coarse, 0), 1))
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

@@ -6,8 +6,8 @@ version; a file that exists is left alone. What each holds:
 - coder.ui2c: a stream of units of symbols, coder.tables, coder.indexes and coder.symbols what they
   are coded with and what they decode to. The metadata "counts" tells the elements of each unit.
 - motion.stream, motion.vectors: a motion field as the only segment of a stream on one lane.
-- backward.stream, backward.blocks: backward blocks after that field, on one lane; nine words a
-  cell, its mode and four vectors.
+- blocks.stream, blocks.cells: blocks of a frame, guessed from that field's first one, and that
+  there are none, on one lane; nine words a cell, its mode and four vectors.
 - nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
 """
 
@@ -111,22 +111,21 @@ def motion_stream() -> bytes:
     return encoder.finish(0)[1]
 
 
-def backward_blocks() -> _core.Backward:
-    """A third of the cells with one block, a sixth with four; one with far vectors."""
+def blocks() -> _core.Blocks:
+    """Half of the cells with one block or four; one with far vectors."""
     _, rows, columns = FIELD
     random = numbers(rows * columns * 9, 3).reshape(rows, columns, 9)
-    modes = np.array([0, 0, 0, 1, 1, 2], np.uint8)[random[..., 8] % 6]
+    modes = np.array([0, 0, 0, 1, 1, 2, 3, 4], np.uint8)[random[..., 8] % 8]
     modes[4, 6] = 2
     parts = (random[..., :8] % 7).astype(np.int16).reshape(rows, columns, 4, 2) * 2 - 12
     parts[4, 6] = (-2046, 2046)
-    return _core.Backward(modes, parts)
+    return _core.Blocks(modes, parts)
 
 
-def backward_stream() -> bytes:
+def blocks_stream() -> bytes:
     encoder = _core.RansEncoder()
-    encoder.put_motion(vectors())
-    encoder.put_backward(backward_blocks(), 16, vectors(), 1)
-    encoder.put_backward(None, 16, vectors(), 1)
+    encoder.put_blocks(blocks(), vectors()[0], 1)
+    encoder.put_blocks(None, vectors()[0], 1)
     return encoder.finish(0)[1]
 
 
@@ -178,8 +177,8 @@ if __name__ == "__main__":
     _write("coder.ui2c", coder_stream())
     _write("motion.vectors", vectors().astype("<i2").tobytes())
     _write("motion.stream", motion_stream())
-    blocks = backward_blocks()
-    cells = np.concatenate([blocks.modes[..., None], blocks.vectors.reshape(9, 11, 8)], axis=-1)
-    _write("backward.blocks", cells.astype("<i2").tobytes())
-    _write("backward.stream", backward_stream())
+    modes, parts = blocks().modes, blocks().vectors
+    cells = np.concatenate([modes[..., None], parts.reshape(9, 11, 8)], axis=-1)
+    _write("blocks.cells", cells.astype("<i2").tobytes())
+    _write("blocks.stream", blocks_stream())
     _write_pictures()

@@ -36,8 +36,8 @@ class CodecConfig:
     less by `lead`, since all that follows refers to it. `lambdas` are the weights of the
     distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
     below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
-    in whole ones. With `backward` inter units carry blocks with which their first frame takes from
-    their last. Depths count blocks.
+    in whole ones. With `blocks` inter units carry blocks that mend their predictions and
+    their first frame. Depths count blocks of the network.
     """
 
     name: str
@@ -60,7 +60,7 @@ class CodecConfig:
     lead: int = 0
     lambdas: tuple[float, float] = (24.0, 8000.0)
     coarse_motion: tuple[float, float] = (0.0, 0.0)
-    backward: bool = False
+    blocks: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -102,9 +102,9 @@ class CodecConfig:
         lead = self.lead if intra and self.still else 0
         return min(QUALITIES - 1 - qp + lead, QUALITIES - 1)
 
-    def has_backward(self, intra: bool) -> bool:
-        """Whether a unit carries backward blocks, or says that it has none."""
-        return self.backward and not intra and self.frames_per_unit == 2
+    def has_blocks(self, intra: bool) -> bool:
+        """Whether a unit carries blocks, or says that it has none."""
+        return self.blocks and self.motion and not intra and self.frames_per_unit == 2
 
     def unit_frames(self, intra: bool) -> int:
         """Most frames that a unit can carry."""
@@ -144,7 +144,7 @@ def _current(config: CodecConfig) -> CodecConfig:
         lambdas=(5.0, 4000.0),
         # Found by coding clips at all qualities (docs/motion.md).
         coarse_motion=(300.0, 40.0),
-        backward=True,
+        blocks=True,
     )
 
 

@@ -12,7 +12,7 @@ from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import KNOTS, CodecConfig
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
 
-CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead", "coarse_motion", "backward"}
+CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead", "coarse_motion", "blocks"}
 """In what a widened configuration may differ."""
 
 FIT_ROW = 63

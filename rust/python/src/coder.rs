@@ -7,13 +7,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use ui2c_core::cpu::Level;
-use ui2c_core::motion::{backward, field};
+use ui2c_core::motion::{blocks, field};
 use ui2c_core::rans;
 
 use crate::arguments::{contiguous, number, writable};
-use crate::backward::Backward;
+use crate::blocks::{Blocks, guesses};
 use crate::errors::convert;
-use crate::motion;
 
 /// More cells than the largest picture of the format has at the finest step.
 const MAX_CELLS: usize = 4096 * 4096;
@@ -95,18 +94,16 @@ impl RansEncoder {
         field::encode(&mut self.0, frames, columns, vectors).map_err(convert)
     }
 
-    /// Adds backward blocks or that there are none, after the unit's other segments; `step` and
-    /// `vectors` are the unit's field, `shift` the unit of vectors.
-    fn put_backward(
+    /// Adds blocks or that there are none; `guesses`, int16 `[rows, columns, 2]`, predict their
+    /// vectors, which are in units of `2^shift` quarter samples. Returns the bits that takes.
+    fn put_blocks(
         &mut self,
-        blocks: Option<&Backward>,
-        step: usize,
-        vectors: &Bound<'_, PyAny>,
+        blocks: Option<&Blocks>,
+        guesses: &Bound<'_, PyAny>,
         shift: u32,
-    ) -> PyResult<()> {
-        let field = motion::field(step, vectors)?;
-        let blocks = blocks.map(|blocks| &blocks.0);
-        backward::encode(&mut self.0, blocks, &field, shift).map_err(convert)
+    ) -> PyResult<f64> {
+        let guesses = self::guesses(guesses)?;
+        blocks::encode(&mut self.0, blocks.map(|b| &b.0), &guesses, shift).map_err(convert)
     }
 
     /// (log2 of the number of lanes, the stream); lanes by size unless given. Empties self.
@@ -172,21 +169,14 @@ impl RansDecoder {
         components.into_pyarray(py).reshape([frames, rows, columns, 2])
     }
 
-    /// Backward blocks of `rows` × `columns` cells, or None; the rest as in `put_backward`.
-    fn get_backward(
-        &mut self,
-        rows: usize,
-        columns: usize,
-        step: usize,
-        vectors: &Bound<'_, PyAny>,
-        shift: u32,
-    ) -> PyResult<Option<Backward>> {
-        if rows.checked_mul(columns).is_none_or(|cells| cells > MAX_CELLS) {
-            return Err(PyValueError::new_err("rows, columns: too many cells"));
-        }
-        let field = motion::field(step, vectors)?;
-        let blocks = backward::decode(&mut self.0, rows, columns, &field, shift);
-        Ok(blocks.map_err(convert)?.map(Backward))
+    /// Blocks, or None; the rest as in `put_blocks`.
+    fn get_blocks(&mut self, guesses: &Bound<'_, PyAny>, shift: u32) -> PyResult<Option<Blocks>> {
+        let cells = self::guesses(guesses)?;
+        let &[rows, columns, _] = guesses.extract::<PyReadonlyArrayDyn<'_, i16>>()?.shape() else {
+            unreachable!("three axes")
+        };
+        let blocks = blocks::decode(&mut self.0, rows, columns, &cells, shift);
+        Ok(blocks.map_err(convert)?.map(Blocks))
     }
 
     /// Raises CorruptError unless everything was consumed and all lanes are at their end.

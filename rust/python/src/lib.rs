@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 mod arguments;
-mod backward;
+mod blocks;
 mod coder;
 mod errors;
 mod motion;
@@ -15,7 +15,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(m)?;
     coder::register(m)?;
     stream::register(m)?;
-    backward::register(m)?;
+    blocks::register(m)?;
     motion::register(m)?;
     video::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))

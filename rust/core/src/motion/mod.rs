@@ -4,7 +4,7 @@
 //! arithmetic; how it is found (`search`) is the encoder's own affair.
 
 mod adjoint;
-pub mod backward;
+pub mod blocks;
 mod compensate;
 pub mod field;
 mod geometry;

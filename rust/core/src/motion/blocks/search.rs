@@ -1,12 +1,11 @@
-//! How the encoder finds backward blocks. Not normative: any are legal.
-//!
-//! Nothing follows from them, so each is judged by what it does: squared error saved against bits.
+//! How the encoder finds blocks. Not normative: any are legal.
 
 use super::apply::{Samples, displaced};
 use super::code::{Beside, Walk, best_class, mode, units};
 use super::tables::{mode_bits, mode_table};
-use super::{Backward, CELL, Cell};
+use super::{Blend, Blocks, CELL, Cell, check_shift, in_units};
 use crate::error::{Error, Result};
+use crate::motion::Vector;
 use crate::motion::compensate::check_depth;
 use crate::motion::plane::{Plane, Sample};
 use crate::motion::search::block::small_blocks;
@@ -14,58 +13,73 @@ use crate::motion::search::cost::Cost;
 use crate::motion::search::pyramid::Pyramid;
 use crate::motion::search::to_8_bits;
 use crate::motion::wide::wide;
-use crate::motion::{Field, Vector};
 
-/// Cells whose whole error is worth fewer bits than this are not tried.
-const FEWEST_BITS: f32 = 8.0;
+/// Cells whose whole error is worth fewer bits than this are not tried: of what is shown, and of
+/// what predicts, where nearly all of a cell's bits remain.
+const FEWEST_BITS: [f32; 2] = [8.0, 50.0];
 /// Frequencies by which modes are priced before it is known which fit best.
 const FIRST_CLASS: u8 = 1;
 /// Steps of a walk by whole samples.
 const WALK: usize = 4;
+const AROUND: [(i16, i16); 8] =
+    [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
 /// Largest component, in quarter samples; beyond it a match is by chance.
 const REACH: i32 = 1023;
 
-/// The blocks that make `decoded`, the first frame, most like `source` by taking from `last`; none
-/// if they are not worth their bits.
+/// What blocks are wanted for, which says what an error is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aim {
+    /// The result is shown, and nothing follows from it: an error is worth itself.
+    Shown,
+    /// The result predicts: an error is worth so many times the bits that its coding may take.
+    Predicts(f32),
+}
+
+/// The blocks from `other` that make `base` most like `source`; none if they are not worth their
+/// bits.
 ///
 /// All are luma planes of one size. `lagrangian` is the price of a bit in squared 8-bit code
-/// values. Vectors are multiples of `2^shift` quarter samples, shift 0, 1 or 2. The field is the
-/// unit's.
+/// values. Vectors are multiples of `2^shift` quarter samples, shift 0, 1 or 2. `guesses`, in quarter
+/// samples, one for each cell, predict vectors where no neighbour does.
 ///
 /// # Errors
 /// `InvalidArgument` for planes of several sizes or an argument out of range.
+#[expect(clippy::too_many_arguments, reason = "all of them are needed")]
 pub fn search<S: Sample>(
     source: Plane<S>,
-    decoded: Plane<S>,
-    last: Plane<S>,
-    field: &Field,
+    base: Plane<S>,
+    other: Plane<S>,
+    guesses: &[Vector],
     bit_depth: u32,
     lagrangian: f32,
     shift: u32,
-) -> Result<Option<Backward>> {
+    aim: Aim,
+) -> Result<Option<Blocks>> {
     check_depth::<S>(bit_depth)?;
     if !(lagrangian.is_finite() && lagrangian > 0.0) {
         return Err(Error::invalid(format!("lagrangian must be positive, not {lagrangian}")));
     }
-    if shift > 2 {
-        return Err(Error::invalid(format!("motion shift must be 0, 1 or 2, not {shift}")));
-    }
+    check_shift(shift)?;
     let (width, height) = (source.width(), source.height());
-    if [decoded, last].iter().any(|p| (p.width(), p.height()) != (width, height)) {
+    if [base, other].iter().any(|p| (p.width(), p.height()) != (width, height)) {
         return Err(Error::invalid(format!("planes must all be {width} x {height}")));
     }
-    let planes = [source, decoded, last].map(|plane| to_8_bits(&plane, bit_depth).into_owned());
-    let [source, decoded, last] = [0, 1, 2].map(|k| Plane::new(width, height, &planes[k]));
-    let search = Search::new(source?, decoded?, last?, lagrangian, shift);
-    Ok(search.run(field))
+    let planes = [source, base, other].map(|plane| to_8_bits(&plane, bit_depth).into_owned());
+    let [source, base, other] = [0, 1, 2].map(|k| Plane::new(width, height, &planes[k]));
+    let (rows, columns) = (height.div_ceil(CELL), width.div_ceil(CELL));
+    let guesses = in_units(guesses, rows * columns, shift)?;
+    let (source, base, other) = (source?, base?, other?);
+    let search = Search { source, base, other, lagrangian, shift, aim, rows, columns };
+    Ok(search.run(&guesses))
 }
 
 struct Search<'a> {
     source: Plane<'a, u8>,
-    decoded: Plane<'a, u8>,
-    last: Plane<'a, u8>,
+    base: Plane<'a, u8>,
+    other: Plane<'a, u8>,
     lagrangian: f32,
     shift: u32,
+    aim: Aim,
     rows: usize,
     columns: usize,
 }
@@ -73,41 +87,28 @@ struct Search<'a> {
 /// What was found for a cell.
 struct Found {
     index: usize,
-    /// Squared error of the cell as it is.
-    kept: f32,
-    whole: (Vector, f32),
-    /// With their common error.
-    quarters: ([Vector; 4], f32),
+    /// What can become of it, and what the error is then worth.
+    candidates: [(Cell, f32); 5],
 }
 
-/// Twice the source less the decoded samples: their mean with a block is as far from the source as
-/// half the block's distance from this.
+/// What a block should be like. For a mean, twice the source less the base: the mean is half as far
+/// from the source as the block from this.
 struct Target {
     samples: Samples,
     edge: usize,
+    blend: Blend,
 }
 
-impl<'a> Search<'a> {
-    fn new(
-        source: Plane<'a, u8>,
-        decoded: Plane<'a, u8>,
-        last: Plane<'a, u8>,
-        lagrangian: f32,
-        shift: u32,
-    ) -> Self {
-        let (rows, columns) = (source.height().div_ceil(CELL), source.width().div_ceil(CELL));
-        Self { source, decoded, last, lagrangian, shift, rows, columns }
-    }
-
-    fn run(&self, field: &Field) -> Option<Backward> {
+impl Search<'_> {
+    fn run(&self, guesses: &[[i32; 2]]) -> Option<Blocks> {
         let kept: Vec<f32> = (0..self.rows * self.columns).map(|i| self.error(i)).collect();
-        let least = FEWEST_BITS * self.lagrangian;
+        let least = self.least();
         if kept.iter().all(|&error| error < least) {
             return None;
         }
         let cost = Cost::new(self.lagrangian);
-        let matches = small_blocks(&Pyramid::new(&self.last), &Pyramid::new(&self.source), cost);
-        let mut walk = Walk::new(self.rows, self.columns, field, self.shift);
+        let matches = small_blocks(&Pyramid::new(&self.other), &Pyramid::new(&self.source), cost);
+        let mut walk = Walk::new(self.columns, guesses.to_vec());
         let mut found = Vec::new();
         let mut cells = vec![Cell::Kept; kept.len()];
         for (index, &error) in kept.iter().enumerate() {
@@ -118,41 +119,46 @@ impl<'a> Search<'a> {
             }
         }
         // Again with the frequencies that will code them.
-        let class = best_class(&Backward { rows: self.rows, columns: self.columns, cells });
-        let mut walk = Walk::new(self.rows, self.columns, field, self.shift);
+        let class = best_class(&Blocks { rows: self.rows, columns: self.columns, cells });
+        let mut walk = Walk::new(self.columns, guesses.to_vec());
         let mut cells = vec![Cell::Kept; kept.len()];
         for tried in &found {
             cells[tried.index] = self.choose(tried, &mut walk, class);
         }
         let some = cells.iter().any(|cell| !cell.is_kept());
-        some.then_some(Backward { rows: self.rows, columns: self.columns, cells })
+        some.then_some(Blocks { rows: self.rows, columns: self.columns, cells })
     }
 
-    /// Squared error of a cell as it is.
+    /// Worth of an error that is too small to be looked at.
+    fn least(&self) -> f32 {
+        let bits = match self.aim {
+            Aim::Shown => FEWEST_BITS[0],
+            Aim::Predicts(trust) => trust * FEWEST_BITS[1],
+        };
+        self.lagrangian * bits
+    }
+
+    /// What the error of a cell is worth as it is.
     fn error(&self, index: usize) -> f32 {
         let (x, y) = (index % self.columns * CELL, index / self.columns * CELL);
         let end = (x + CELL).min(self.source.width());
         let mut sum = 0;
         for row in y..(y + CELL).min(self.source.height()) {
-            let pairs = self.source.row(row)[x..end].iter().zip(&self.decoded.row(row)[x..end]);
+            let pairs = self.source.row(row)[x..end].iter().zip(&self.base.row(row)[x..end]);
             sum += pairs.map(|(&a, &b)| i32::from(a.abs_diff(b)).pow(2)).sum::<i32>();
         }
-        sum as f32
+        self.worth(sum as f32, (CELL * CELL) as f32)
     }
 
-    /// Bits of a mode where blocks are few, and of the vectors.
+    /// What becomes of a cell beside those that have been chosen, modes priced by their class.
     fn choose(&self, found: &Found, walk: &mut Walk, class: u8) -> Cell {
         let index = found.index;
         let table = mode_table(class, walk.context(index));
         let price = |cell: &Cell, error: f32, vectors: f32| {
             error + self.lagrangian * (mode_bits(table, mode(cell)) + vectors)
         };
-        let whole = Cell::Whole(found.whole.0);
-        let quarters = Cell::Quarters(found.quarters.0);
-        let candidates =
-            [(Cell::Kept, found.kept), (whole, found.whole.1), (quarters, found.quarters.1)];
         let mut best = (Cell::Kept, f32::INFINITY);
-        for (cell, error) in candidates {
+        for (cell, error) in found.candidates {
             let mut bits = 0.0;
             for (part, vector) in cell.vectors().iter().enumerate() {
                 let units = units(*vector, self.shift);
@@ -172,7 +178,7 @@ impl<'a> Search<'a> {
         best.0
     }
 
-    /// The best vectors of a cell, of one block and of four.
+    /// The best vectors of a cell, of one block and of four, for a mean and alone.
     fn find(&self, index: usize, kept: f32, matches: &[Vector], walk: &mut Walk) -> Found {
         let (row, column) = (index / self.columns, index % self.columns);
         let stride = self.source.width().div_ceil(CELL / 2);
@@ -182,26 +188,34 @@ impl<'a> Search<'a> {
             matches[r.min(rows - 1) * stride + c.min(stride - 1)].map(|c| 4 * c)
         };
         let corner = [column * CELL, row * CELL];
-        let beside = walk.beside(index, 0, &Cell::Whole([0; 2]));
-        let mut guesses: Vec<Vector> = (0..4).map(at).collect();
-        guesses.extend(beside.vectors().map(|v| self.vector(v)));
-        guesses.push(self.vector(walk.derived(index)));
-        guesses.push([0; 2]);
-        let whole = self.best(corner, CELL, &beside, &guesses);
-        let template = Cell::Quarters([[0; 2]; 4]);
-        let mut quarters = ([[0; 2]; 4], 0.0);
-        for part in 0..4 {
-            let beside = walk.beside(index, part, &template);
-            let mut guesses = vec![whole.0, at(part)];
+        let mut candidates = [(Cell::Kept, kept); 5];
+        for (k, blend) in [Blend::Mean, Blend::Replace].into_iter().enumerate() {
+            let beside = walk.beside(index, 0, &Cell::Whole(blend, [0; 2]));
+            let mut guesses: Vec<Vector> = (0..4).map(at).collect();
             guesses.extend(beside.vectors().map(|v| self.vector(v)));
-            let corner = [corner[0] + part % 2 * CELL / 2, corner[1] + part / 2 * CELL / 2];
-            let (vector, error) = self.best(corner, CELL / 2, &beside, &guesses);
-            quarters.0[part] = vector;
-            quarters.1 += error;
-            walk.set(index, part, &template, units(vector, self.shift));
+            guesses.push(self.vector(walk.guess(index)));
+            guesses.push([0; 2]);
+            let (whole, error) = self.best(corner, CELL, blend, &beside, &guesses);
+            candidates[1 + 2 * k] = (Cell::Whole(blend, whole), error);
+            if error.min(kept) < 0.5 * self.least() {
+                continue;
+            }
+            let template = Cell::Quarters(blend, [[0; 2]; 4]);
+            let (mut quarters, mut total) = ([[0; 2]; 4], 0.0);
+            for (part, quarter) in quarters.iter_mut().enumerate() {
+                let beside = walk.beside(index, part, &template);
+                let mut guesses = vec![whole, at(part)];
+                guesses.extend(beside.vectors().map(|v| self.vector(v)));
+                let corner = [corner[0] + part % 2 * CELL / 2, corner[1] + part / 2 * CELL / 2];
+                let (vector, error) = self.best(corner, CELL / 2, blend, &beside, &guesses);
+                *quarter = vector;
+                total += error;
+                walk.set(index, part, &template, units(vector, self.shift));
+            }
+            walk.clear(index);
+            candidates[2 + 2 * k] = (Cell::Quarters(blend, quarters), total);
         }
-        walk.clear(index);
-        Found { index, kept, whole, quarters }
+        Found { index, candidates }
     }
 
     /// From units to quarter samples, within reach.
@@ -214,10 +228,11 @@ impl<'a> Search<'a> {
         &self,
         corner: [usize; 2],
         edge: usize,
+        blend: Blend,
         beside: &Beside,
         guesses: &[Vector],
     ) -> (Vector, f32) {
-        let target = self.target(corner, edge);
+        let target = self.target(corner, edge, blend);
         let mut best = ([0; 2], f32::INFINITY, f32::INFINITY);
         let attempt = |vector: Vector, best: &mut (Vector, f32, f32)| {
             if vector.iter().any(|&c| i32::from(c).abs() > REACH) {
@@ -238,15 +253,13 @@ impl<'a> Search<'a> {
                 attempt(guess, &mut best);
             }
         }
-        for step in [4i16, 2, 1] {
+        for (step, places, times) in [(4i16, 4, WALK), (2, 8, 1), (1, 8, 1)] {
             if step < 1 << self.shift {
                 break;
             }
-            for _ in 0..if step == 4 { WALK } else { 1 } {
+            for _ in 0..times {
                 let centre = best.0;
-                for (dx, dy) in
-                    [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)]
-                {
+                for &(dx, dy) in &AROUND[..places] {
                     attempt([centre[0] + dx * step, centre[1] + dy * step], &mut best);
                 }
                 if best.0 == centre {
@@ -257,27 +270,42 @@ impl<'a> Search<'a> {
         (best.0, best.2)
     }
 
-    fn target(&self, corner: [usize; 2], edge: usize) -> Target {
+    fn target(&self, corner: [usize; 2], edge: usize, blend: Blend) -> Target {
         let mut samples = [0; CELL * CELL];
         for (y, out) in samples.chunks_exact_mut(CELL).take(edge).enumerate() {
             // Beyond the picture edge samples stand for what is not there.
             let row = (corner[1] + y).min(self.source.height() - 1);
-            let (source, decoded) = (self.source.row(row), self.decoded.row(row));
+            let (source, base) = (self.source.row(row), self.base.row(row));
             for (x, out) in out.iter_mut().take(edge).enumerate() {
                 let column = (corner[0] + x).min(self.source.width() - 1);
-                *out = 2 * i32::from(source[column]) - i32::from(decoded[column]);
+                let sample = i32::from(source[column]);
+                *out = match blend {
+                    Blend::Mean => 2 * sample - i32::from(base[column]),
+                    Blend::Replace => sample,
+                };
             }
         }
-        Target { samples, edge }
+        Target { samples, edge, blend }
     }
 
-    /// Squared error of the mean with the displaced block.
+    /// What the error with the displaced block is worth.
     fn distance(&self, corner: [usize; 2], target: &Target, vector: Vector) -> f32 {
         let mut block = [0; CELL * CELL];
-        displaced(&self.last, corner, target.edge, vector, false, 255, &mut block);
+        displaced(&self.other, corner, target.edge, vector, false, 255, &mut block);
         let mut sum = 0;
         squares(&target.samples, &block, target.edge, &mut sum);
-        sum as f32 / 4.0
+        let share = if target.blend == Blend::Mean { 0.25 } else { 1.0 };
+        self.worth(share * sum as f32, (target.edge * target.edge) as f32)
+    }
+
+    /// In squared code values, of so many samples.
+    fn worth(&self, squares: f32, count: f32) -> f32 {
+        match self.aim {
+            Aim::Shown => squares,
+            Aim::Predicts(trust) => {
+                trust * self.lagrangian * Cost::new(self.lagrangian).residual(squares, count)
+            }
+        }
     }
 }
 

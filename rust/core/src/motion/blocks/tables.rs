@@ -1,4 +1,4 @@
-//! Frequencies of the modes of backward blocks: normative constants.
+//! Frequencies of the modes of blocks: normative constants.
 //!
 //! Gathered from blocks that the search found on training clips, never to be changed within a major
 //! version of the format.
@@ -7,21 +7,22 @@ use std::sync::LazyLock;
 
 use crate::rans::Tables;
 
-/// Sets of frequencies to choose from: the more blocks there are, the higher the class.
+/// Sets of frequencies to choose from: the first and last fit backward blocks, the others forward
+/// ones.
 pub(super) const CLASSES: u8 = 4;
 
-/// Of each class, by the number of neighbours that have blocks: the frequencies of quarters (−1),
-/// kept (0), whole (1) and the escape, which is an error.
-const FREQUENCIES: [[[u16; 4]; 3]; CLASSES as usize] = [
-    [[4, 4041, 50, 1], [138, 2542, 1415, 1], [238, 894, 2963, 1]],
-    [[16, 3953, 126, 1], [406, 2521, 1168, 1], [832, 1257, 2006, 1]],
-    [[55, 3676, 364, 1], [410, 2138, 1547, 1], [971, 910, 2214, 1]],
-    [[116, 3268, 711, 1], [245, 1667, 2183, 1], [310, 468, 3317, 1]],
+/// Of each class, by the number of neighbours that have blocks: the frequencies of the modes −2 … 2
+/// and the escape, which is an error.
+const FREQUENCIES: [[[u16; 6]; 3]; CLASSES as usize] = [
+    [[2, 10, 4033, 41, 9, 1], [12, 208, 2327, 1320, 228, 1], [18, 93, 322, 2589, 1073, 1]],
+    [[5, 94, 3959, 28, 9, 1], [89, 1116, 2377, 446, 67, 1], [235, 1874, 929, 950, 107, 1]],
+    [[11, 76, 3927, 48, 33, 1], [235, 720, 2205, 609, 326, 1], [698, 955, 775, 947, 720, 1]],
+    [[3, 56, 3714, 301, 21, 1], [27, 365, 1854, 1751, 98, 1], [41, 539, 589, 2791, 135, 1]],
 ];
 
 pub(super) static MODES: LazyLock<Tables> = LazyLock::new(|| {
     let frequencies: Vec<u16> = FREQUENCIES.iter().flatten().flatten().copied().collect();
-    let lengths = vec![4; frequencies.len() / 4];
+    let lengths = vec![6; frequencies.len() / 6];
     Tables::new(&frequencies, &lengths, 0).expect("the constants are tables")
 });
 
@@ -32,7 +33,7 @@ pub(super) fn mode_table(class: u8, context: usize) -> u8 {
 /// Bits of a mode's symbol in a table.
 pub(super) fn mode_bits(table: u8, symbol: i32) -> f32 {
     let row = FREQUENCIES[usize::from(table / 3)][usize::from(table % 3)];
-    12.0 - f32::from(row[(symbol + 1) as usize]).log2()
+    12.0 - f32::from(row[(symbol + 2) as usize]).log2()
 }
 
 #[cfg(test)]

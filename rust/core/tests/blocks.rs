@@ -1,7 +1,7 @@
-//! Backward blocks: what they average, and what the search makes of two frames.
+//! Blocks: what they do, and what the search makes of two frames.
 
 use proptest::prelude::*;
-use ui2c_core::motion::backward::{Backward, Cell, apply, search};
+use ui2c_core::motion::blocks::{Aim, Blend, Blocks, Cell, apply, search};
 use ui2c_core::motion::{Field, Plane, Sample, compensate};
 
 type Planes<S> = [Vec<S>; 3];
@@ -37,6 +37,7 @@ proptest! {
         height in 1usize..50,
         vector in [-300i16..=300, -300i16..=300],
         quarters in any::<bool>(),
+        replace in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let mut state = seed;
@@ -49,14 +50,20 @@ proptest! {
         let (rows, columns) = (height.div_ceil(16), width.div_ceil(16));
         let field = Field::new(16, 1, rows, columns, vec![vector; rows * columns]).unwrap();
         let predicted = compensate(borrow(&last, width, height), &field, 8).unwrap();
-        let cell = if quarters { Cell::Quarters([vector; 4]) } else { Cell::Whole(vector) };
-        let blocks = Backward::new(rows, columns, vec![cell; rows * columns]).unwrap();
+        let blend = if replace { Blend::Replace } else { Blend::Mean };
+        let cell = match quarters {
+            true => Cell::Quarters(blend, [vector; 4]),
+            false => Cell::Whole(blend, vector),
+        };
+        let blocks = Blocks::new(rows, columns, vec![cell; rows * columns]).unwrap();
         let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
         let applied = apply(a, b, &blocks, 8).unwrap();
         for k in 0..3 {
             for (i, &sample) in applied[k].iter().enumerate() {
-                let sum = u16::from(decoded[k][i]) + u16::from(predicted[0][k][i]);
-                prop_assert_eq!(u16::from(sample), (sum + 1) >> 1, "plane {} sample {}", k, i);
+                let block = u16::from(predicted[0][k][i]);
+                let mean = (u16::from(decoded[k][i]) + block + 1) >> 1;
+                let expected = if replace { block } else { mean };
+                prop_assert_eq!(u16::from(sample), expected, "plane {} sample {}", k, i);
             }
         }
     }
@@ -69,6 +76,7 @@ proptest! {
         noise in 1i32..40,
         shift in 0u32..3,
         width in 33usize..80,
+        predicts in any::<bool>(),
     ) {
         let height = 48;
         let source = picture(width, height, 0, 0);
@@ -81,14 +89,15 @@ proptest! {
         let y = |planes: &Planes<u8>| planes[0].clone();
         let (s, d, l) = (y(&source), y(&decoded), y(&last));
         let plane = |samples| Plane::new(width, height, samples).unwrap();
-        let field = Field::still(2);
-        let found = search(plane(&s), plane(&d), plane(&l), &field, 8, 20.0, shift).unwrap();
+        let guesses = vec![[0; 2]; width.div_ceil(16) * 3];
+        let aim = if predicts { Aim::Predicts(1.0) } else { Aim::Shown };
+        let found = search(plane(&s), plane(&d), plane(&l), &guesses, 8, 20.0, shift, aim).unwrap();
         let Some(blocks) = found else { return Ok(()) };
         let multiple = |c: &i16| c & ((1 << shift) - 1) == 0;
         let all = blocks.cells().iter().all(|cell| match cell {
             Cell::Kept => true,
-            Cell::Whole(v) => v.iter().all(multiple),
-            Cell::Quarters(v) => v.iter().flatten().all(multiple),
+            Cell::Whole(_, v) => v.iter().all(multiple),
+            Cell::Quarters(_, v) => v.iter().flatten().all(multiple),
         });
         prop_assert!(all);
         let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
@@ -104,7 +113,7 @@ proptest! {
 fn a_frame_as_good_as_can_be_keeps_all() {
     let source = picture(64, 48, 0, 0);
     let plane = || Plane::new(64, 48, &source[0]).unwrap();
-    let found = search(plane(), plane(), plane(), &Field::still(2), 8, 20.0, 0).unwrap();
+    let found = search(plane(), plane(), plane(), &[[0; 2]; 12], 8, 20.0, 0, Aim::Shown).unwrap();
     assert_eq!(found, None);
 }
 
@@ -114,8 +123,17 @@ fn a_moved_frame_is_found_again() {
     let last = picture(96, 64, 5, -3);
     let decoded = vec![128; 96 * 64];
     let plane = |samples| Plane::new(96, 64, samples).unwrap();
-    let field = Field::still(2);
-    let found = search(plane(&source[0]), plane(&decoded), plane(&last[0]), &field, 8, 20.0, 0);
+    let guesses = [[0; 2]; 24];
+    let found = search(
+        plane(&source[0]),
+        plane(&decoded),
+        plane(&last[0]),
+        &guesses,
+        8,
+        20.0,
+        0,
+        Aim::Shown,
+    );
     let blocks = found.unwrap().unwrap();
     let inner = blocks.cells()[8];
     assert!(!matches!(inner, Cell::Kept), "{:?}", blocks.cells());
@@ -126,8 +144,8 @@ fn wide_samples_and_wrong_sizes() {
     let (width, height) = (32, 16);
     let decoded: Planes<u16> = sizes(width, height).map(|(w, h)| vec![1000; w * h]);
     let last: Planes<u16> = sizes(width, height).map(|(w, h)| vec![1001; w * h]);
-    let cells = vec![Cell::Kept, Cell::Whole([4000 / 4, -7])];
-    let blocks = Backward::new(1, 2, cells).unwrap();
+    let cells = vec![Cell::Kept, Cell::Whole(Blend::Mean, [1000, -7])];
+    let blocks = Blocks::new(1, 2, cells).unwrap();
     let (a, b) = (borrow(&decoded, width, height), borrow(&last, width, height));
     let applied = apply(a, b, &blocks, 10).unwrap();
     assert_eq!(applied[0][..16], [1000; 16]);
@@ -135,12 +153,12 @@ fn wide_samples_and_wrong_sizes() {
     assert_eq!(applied[2][4..8], [1000; 4]);
     assert_eq!(applied[2][8..16], [1001; 8]);
     assert!(apply(a, b, &blocks, 8).is_err());
-    let other = Backward::new(2, 1, vec![Cell::Kept; 2]).unwrap();
+    let other = Blocks::new(2, 1, vec![Cell::Kept; 2]).unwrap();
     assert!(apply(a, b, &other, 10).is_err());
     let small: Planes<u16> = sizes(16, 16).map(|(w, h)| vec![0; w * h]);
     assert!(apply(a, borrow(&small, 16, 16), &blocks, 10).is_err());
-    let field = Field::still(2);
-    assert!(search(a[0], b[0], b[1], &field, 10, 20.0, 0).is_err());
-    assert!(search(a[0], b[0], b[0], &field, 10, 0.0, 0).is_err());
-    assert!(search(a[0], b[0], b[0], &field, 10, 20.0, 3).is_err());
+    let guesses = [[0; 2]; 2];
+    assert!(search(a[0], b[0], b[1], &guesses, 10, 20.0, 0, Aim::Shown).is_err());
+    assert!(search(a[0], b[0], b[0], &guesses, 10, 0.0, 0, Aim::Shown).is_err());
+    assert!(search(a[0], b[0], b[0], &guesses, 10, 20.0, 3, Aim::Shown).is_err());
 }

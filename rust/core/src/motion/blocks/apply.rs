@@ -1,6 +1,6 @@
-//! The specified average, and the blocks it takes.
+//! What blocks do, as specified.
 
-use super::{Backward, CELL, Cell};
+use super::{Blend, Blocks, CELL, Cell};
 use crate::error::{Error, Result};
 use crate::motion::Vector;
 use crate::motion::compensate::check_depth;
@@ -15,27 +15,27 @@ const WINDOW: usize = CELL + TAPS - 1;
 /// A displaced block, at most `CELL` × `CELL`; rows are `CELL` apart.
 pub(super) type Samples = [i32; CELL * CELL];
 
-/// Planes Y, U, V of the first frame, `decoded`, with the blocks averaged with those of `last`.
+/// Planes Y, U, V of `base` with the blocks from `other`.
 ///
 /// # Errors
 /// `InvalidArgument` if the planes are not of one 4:2:0 picture with as many cells as `blocks`, or
 /// the bit depth is not one of the samples' type.
 pub fn apply<S: Sample>(
-    decoded: [Plane<S>; 3],
-    last: [Plane<S>; 3],
-    blocks: &Backward,
+    base: [Plane<S>; 3],
+    other: [Plane<S>; 3],
+    blocks: &Blocks,
     bit_depth: u32,
 ) -> Result<[Vec<S>; 3]> {
     check_depth::<S>(bit_depth)?;
     let size = |plane: &Plane<S>| [plane.width(), plane.height()];
-    let luma = size(&decoded[0]);
+    let luma = size(&base[0]);
     let expected = [luma, luma.map(|n| n.div_ceil(2)), luma.map(|n| n.div_ceil(2))];
     for k in 0..3 {
-        if size(&decoded[k]) != expected[k] || size(&last[k]) != expected[k] {
+        if size(&base[k]) != expected[k] || size(&other[k]) != expected[k] {
             return Err(Error::invalid(format!(
                 "plane {k} is {:?} and {:?} where {:?} is wanted",
-                size(&decoded[k]),
-                size(&last[k]),
+                size(&base[k]),
+                size(&other[k]),
                 expected[k]
             )));
         }
@@ -45,42 +45,45 @@ pub fn apply<S: Sample>(
         return Err(Error::invalid(format!("{rows} x {columns} cells for a picture of {luma:?}")));
     }
     let largest = (1 << bit_depth) - 1;
-    Ok([0, 1, 2].map(|k| average(&decoded[k], &last[k], k > 0, blocks, largest)))
+    Ok([0, 1, 2].map(|k| blend(&base[k], &other[k], k > 0, blocks, largest)))
 }
 
-fn average<S: Sample>(
-    decoded: &Plane<S>,
-    last: &Plane<S>,
+fn blend<S: Sample>(
+    base: &Plane<S>,
+    other: &Plane<S>,
     chroma: bool,
-    blocks: &Backward,
+    blocks: &Blocks,
     largest: i32,
 ) -> Vec<S> {
-    let mut out = decoded.samples().to_vec();
+    let mut out = base.samples().to_vec();
     let edge = if chroma { CELL / 2 } else { CELL };
     let mut samples = [0; CELL * CELL];
     for (index, cell) in blocks.cells().iter().enumerate() {
         let corner = [index % blocks.columns() * edge, index / blocks.columns() * edge];
-        let mut block = |corner: [usize; 2], edge: usize, vector: Vector| {
+        let mut block = |blend: Blend, corner: [usize; 2], edge: usize, vector: Vector| {
             let [x, y] = corner;
-            if x >= decoded.width() || y >= decoded.height() {
+            if x >= base.width() || y >= base.height() {
                 return;
             }
-            displaced(last, corner, edge, vector, chroma, largest, &mut samples);
-            let width = edge.min(decoded.width() - x);
-            let rows = out.chunks_exact_mut(decoded.width()).skip(y).take(edge);
+            displaced(other, corner, edge, vector, chroma, largest, &mut samples);
+            let width = edge.min(base.width() - x);
+            let rows = out.chunks_exact_mut(base.width()).skip(y).take(edge);
             for (row, samples) in rows.zip(samples.chunks_exact(CELL)) {
                 for (out, sample) in row[x..x + width].iter_mut().zip(samples) {
-                    *out = S::from_i32(((*out).into() + sample + 1) >> 1);
+                    *out = S::from_i32(match blend {
+                        Blend::Mean => ((*out).into() + sample + 1) >> 1,
+                        Blend::Replace => *sample,
+                    });
                 }
             }
         };
         match cell {
             Cell::Kept => {}
-            Cell::Whole(vector) => block(corner, edge, *vector),
-            Cell::Quarters(vectors) => {
+            Cell::Whole(blend, vector) => block(*blend, corner, edge, *vector),
+            Cell::Quarters(blend, vectors) => {
                 for (k, vector) in vectors.iter().enumerate() {
                     let corner = [corner[0] + k % 2 * edge / 2, corner[1] + k / 2 * edge / 2];
-                    block(corner, edge / 2, *vector);
+                    block(*blend, corner, edge / 2, *vector);
                 }
             }
         }
@@ -118,6 +121,15 @@ pub(super) fn displaced<S: Sample>(
                 *out = samples[clamp(x - 1 + column as i32, plane.width())].into();
             }
         }
+    }
+    if (across, down) == (0, 0) {
+        // What the kernel gives for whole samples.
+        for (out, row) in
+            out.chunks_exact_mut(CELL).zip(window.chunks_exact(WINDOW).skip(1)).take(edge)
+        {
+            out[..edge].copy_from_slice(&row[1..=edge]);
+        }
+        return;
     }
     match edge {
         16 => filter_16(&window, across, down, largest, out),

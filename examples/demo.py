@@ -10,7 +10,7 @@ from ui2c.metrics import Psnr, frame_psnr, mean_psnr
 from ui2c.video import Description, open_source
 
 CLIP = Path(__file__).parent.parent / "tests" / "data" / "city.mkv"
-QPS = (21, 43)
+QPS = (22, 43)
 X264_CRFS = (22, 32)
 X264_OPTIONS = {"preset": "medium", "tune": "zerolatency", "x264-params": "keyint=infinite"}
 

@@ -143,7 +143,7 @@ def _current(config: CodecConfig) -> CodecConfig:
         # From 28 to 44 dB on most video, which is where video is used.
         lambdas=(5.0, 4000.0),
         # Found by coding clips at all qualities (docs/motion.md).
-        coarse_motion=(300.0, 40.0),
+        coarse_motion=(300.0, 0.0),
         blocks=True,
     )
 

@@ -89,6 +89,22 @@ def test_blocks() -> None:
     assert encoder.finish(0) == (0, stream)
 
 
+def test_filters() -> None:
+    coefficients = np.fromfile(GOLDEN / "filters.coefficients", np.int8).reshape(5, 3, 30, 12)
+    *defaults, first, second = (_core.Filters(one) for one in coefficients)
+    stream = (GOLDEN / "filters.stream").read_bytes()
+    decoder = _core.RansDecoder(stream, 0)
+    assert decoder.get_filters(_core.Filters(), defaults) == first
+    assert decoder.get_filters(first, defaults) == second
+    assert decoder.get_filters(second, defaults) == second
+    decoder.finish()
+    encoder = _core.RansEncoder()
+    encoder.put_filters(_core.Filters(), defaults, first)
+    encoder.put_filters(first, defaults, second)
+    encoder.put_filters(second, defaults, second)
+    assert encoder.finish(0) == (0, stream)
+
+
 def test_pictures() -> None:
     """The arithmetic of the network may differ in the last bit, a sample by rounding therefore."""
     stream = (GOLDEN / "nano.ui2c").read_bytes()

@@ -1,5 +1,6 @@
 """The native core, as Python sees it. Private: use it through the ui2c package."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -51,6 +52,11 @@ class RansEncoder:
         Vectors are in units of `2^shift` quarter samples; `guesses`, int16 `[rows, columns, 2]`,
         predict them. Raises ValueError for vectors that are no multiples of the unit.
         """
+    def put_filters(self, before: Filters, defaults: Sequence[Filters], after: Filters) -> float:
+        """Adds what changes filters from `before`, or one of three `defaults`, to `after`.
+
+        Returns what that costs in bits.
+        """
     def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
         """(log2 of the number of lanes, the stream); lanes by size unless given. Empties self."""
 
@@ -67,6 +73,8 @@ class RansDecoder:
     def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
     def get_blocks(self, guesses: NDArray[np.int16], shift: int) -> Blocks | None:
         """The blocks of a frame; `guesses` and `shift` as in `put_blocks`."""
+    def get_filters(self, before: Filters, defaults: Sequence[Filters]) -> Filters:
+        """The filters that follow `before`; `defaults` as in `put_filters`."""
     def finish(self) -> None:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""
 
@@ -299,6 +307,55 @@ def apply_blocks(base: Planes, other: Planes, blocks: Blocks, *, bit_depth: int 
 
 def motion_bits(vectors: NDArray[np.int16]) -> float:
     """What the field costs in the stream, bits."""
+
+# --- post-filter ---------------------------------------------------------------------------
+
+@final
+class Filters:
+    """What brings shown frames nearer to the source, by classes of 4 × 4 blocks.
+
+    `coefficients`, int8 `[3, 30, 12]`: planes Y, U, V, classes, and pairs of samples around the one
+    that is filtered; in 128ths. Without an argument all are zero and change nothing. Raises
+    ValueError for another shape.
+    """
+
+    def __init__(self, coefficients: NDArray[np.int8] | None = None) -> None: ...
+    @property
+    def coefficients(self) -> NDArray[np.int8]: ...
+
+@final
+class FilterDesigner:
+    """Fits filters to what has been decoded of a sequence."""
+
+    def __init__(self) -> None: ...
+    def observe(
+        self,
+        decoded: Sequence[tuple[Plane, ...]],
+        sources: Sequence[tuple[Plane, ...]],
+        *,
+        bit_depth: int = 8,
+    ) -> FilterDesigner:
+        """The designer that has seen the frames of another unit, as decoded and as they should be.
+
+        Raises ValueError for planes of different sizes.
+        """
+    def design(self, before: Filters, defaults: Sequence[Filters], lagrangian: float) -> Filters:
+        """What filters should follow `before`, told from that or one of three `defaults`.
+
+        `lagrangian` is what a bit may cost, in squared 8-bit codes.
+        """
+    @property
+    def units(self) -> int:
+        """How many units have been taken in."""
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What has been gathered of every plane and class, in squared 8-bit codes.
+
+        Sums of the products of what a filter's taps see, `[3, 30, 12, 12]`, and of those with the
+        error, `[3, 30, 12]`; the older the units, the less they count.
+        """
+
+def apply_filters(planes: tuple[Plane, ...], filters: Filters, *, bit_depth: int = 8) -> Planes:
+    """The planes, filtered."""
 
 # --- files ---------------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ MAX_COMPONENT = 2047
 LEAST_WEIGHT = 100.0
 """λ below which forward blocks are not looked for: they hardly pay there, and take time."""
 
+SETTLED = 4
+"""Units after which filters are designed again for every fourth one only."""
+
 
 @dataclass(frozen=True)
 class CodedUnit:
@@ -73,6 +76,16 @@ class Field(NamedTuple):
         return np.ascontiguousarray(motion[row[:, None], column])
 
 
+class State(NamedTuple):
+    """What one unit leaves to the next."""
+
+    feature: Tensor | None
+    reference: Planes | None
+    filters: _core.Filters
+    designer: _core.FilterDesigner
+    """Of an encoder; a decoder leaves it alone."""
+
+
 class PairCoder:
     """Codes the units of one sequence in order, carrying feature and last frame along."""
 
@@ -94,19 +107,21 @@ class PairCoder:
         self.feature_hash = 0
         self._feature: Tensor | None = None
         self._reference: Planes | None = None
+        self._filters = _core.Filters()
+        self._designer = _core.FilterDesigner()
         self._symbols: dict[int, NDArray[np.int16]] = {}
         self._mask = checkerboard(
             self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
         )
 
     @property
-    def state(self) -> tuple[Tensor | None, Planes | None]:
+    def state(self) -> State:
         """All that the next unit depends on; setting it again undoes the units since."""
-        return self._feature, self._reference
+        return State(self._feature, self._reference, self._filters, self._designer)
 
     @state.setter
-    def state(self, state: tuple[Tensor | None, Planes | None]) -> None:
-        self._feature, self._reference = state
+    def state(self, state: State) -> None:
+        self._feature, self._reference, self._filters, self._designer = state
 
     def refer_to(self, frame: Planes) -> None:
         """Lets the next inter unit follow this picture, whoever coded it; for experiments.
@@ -172,10 +187,17 @@ class PairCoder:
         if config.has_blocks(intra):
             blocks = self._search_backward(padded[0], frames, field, qp)
             motion_bits += coder.put_blocks(blocks, *self._block_coding(field, None, qp))
-        self._show(frames, blocks, intra)
+        shown = self._shown(frames, blocks, intra)
+        filter_bits = 0.0
+        if config.post_filter:
+            before = self._filters_before(intra)
+            sources = padded[-len(shown) :]
+            self._filters = self._design(before, shown, sources, qp, cycle, intra)
+            filter_bits = coder.put_filters(before, self._defaults(qp, intra), self._filters)
+        self._show(shown)
 
         log2_lanes, stream = coder.finish()
-        estimate = motion_bits + _bits(symbols, index)
+        estimate = motion_bits + filter_bits + _bits(symbols, index)
         estimate += _bits(z, torch.from_numpy(z_index).to(self.device).view(z.shape).float())
         return CodedUnit(
             intra, qp, cycle, step, log2_lanes, stream, self.feature_hash, motion_bits, estimate
@@ -222,6 +244,9 @@ class PairCoder:
         blocks = None
         if config.has_blocks(intra):
             blocks = coder.get_blocks(*self._block_coding(field, None, qp))
+        filters = self._filters_before(intra)
+        if config.post_filter:
+            filters = coder.get_filters(filters, self._defaults(qp, intra))
         coder.finish()
         symbols = self._tensor(decoded, mean.shape)
         first = symbols * self._mask
@@ -229,7 +254,8 @@ class PairCoder:
         frames = self._finish(
             symbols, mean, second_mean, quantiser, context, prediction, rows, intra
         )
-        self._show(frames, blocks, intra)
+        self._filters = filters
+        self._show(self._shown(frames, blocks, intra))
         return self.decoded
 
     def _finish(
@@ -259,12 +285,44 @@ class PairCoder:
         self._reference = coded[-1]
         return coded
 
-    def _show(self, frames: list[Planes], blocks: _core.Blocks | None, intra: bool) -> None:
-        """Sets `decoded`; both sides end here."""
+    def _shown(
+        self, frames: list[Planes], blocks: _core.Blocks | None, intra: bool
+    ) -> list[Planes]:
+        """The frames that are shown, as they are before the post-filter."""
         frames = [self._mend(frames[0], frames[-1], blocks), *frames[1:]]
         # A still is the last frame, to which the others refer; training asks nothing else of it.
-        shown = frames[-self.model.config.unit_frames(intra) :]
+        return frames[-self.model.config.unit_frames(intra) :]
+
+    def _show(self, shown: list[Planes]) -> None:
+        """Sets `decoded`; both sides end here."""
+        if self.model.config.post_filter:
+            filters, depth = self._filters, self.bit_depth
+            shown = [_core.apply_filters(frame, filters, bit_depth=depth) for frame in shown]
         self.decoded = [self._crop(frame) for frame in shown]
+
+    def _filters_before(self, intra: bool) -> _core.Filters:
+        """What a unit's filters are told from; blank units begin anew: decoders may, too."""
+        return _core.Filters() if intra else self._filters
+
+    def _design(
+        self,
+        before: _core.Filters,
+        shown: list[Planes],
+        sources: list[Planes],
+        qp: int,
+        cycle: int,
+        intra: bool,
+    ) -> _core.Filters:
+        """The filters of a unit, fitted to it and to those before it."""
+        designer = _core.FilterDesigner() if intra else self._designer
+        self._designer = designer.observe(shown, sources, bit_depth=self.bit_depth)
+        if designer.units >= SETTLED and cycle:
+            return before  # Finding a change takes time, and there will hardly be one.
+        weight = self.model.config.distortion_weight(63 - qp)
+        return self._designer.design(before, self._defaults(qp, intra), 65025 / weight)
+
+    def _defaults(self, qp: int, intra: bool) -> list[_core.Filters]:
+        return self.model.filters_at(self.model.config.base_row(qp, intra))
 
     def _mend(self, base: Planes, other: Planes | None, blocks: _core.Blocks | None) -> Planes:
         if blocks is None or other is None:

@@ -8,6 +8,8 @@ version; a file that exists is left alone. What each holds:
 - motion.stream, motion.vectors: a motion field as the only segment of a stream on one lane.
 - blocks.stream, blocks.cells: blocks of a frame, guessed from that field's first one, and that
   there are none, on one lane; nine words a cell, its mode and four vectors.
+- filters.stream, filters.coefficients: filters of a picture, told from none, then others told from
+  one of three default sets, then no change, on one lane; the coefficients of defaults and both.
 - nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
 """
 
@@ -129,6 +131,27 @@ def blocks_stream() -> bytes:
     return encoder.finish(0)[1]
 
 
+def filters() -> NDArray[np.int8]:
+    """Three default sets and two that are sent; a few coefficients lie far out."""
+    random = numbers(5 * 3 * 30 * 12, 4).reshape(5, 3, 30, 12)
+    coefficients = (random % 41).astype(np.int64) - 20
+    coefficients[random % 997 == 0] = -128
+    coefficients[3, :, 10:20] = coefficients[3, :, 9:10]
+    coefficients[4] = coefficients[1]
+    coefficients[4, :, ::7] += random[3, :, ::7] % 3
+    coefficients[4, 2] = coefficients[3, 2]
+    return np.clip(coefficients, -128, 127).astype(np.int8)
+
+
+def filters_stream() -> bytes:
+    *defaults, first, second = (_core.Filters(one) for one in filters())
+    encoder = _core.RansEncoder()
+    encoder.put_filters(_core.Filters(), defaults, first)
+    encoder.put_filters(first, defaults, second)
+    encoder.put_filters(second, defaults, second)
+    return encoder.finish(0)[1]
+
+
 def _write(name: str, data: bytes) -> None:
     path = FOLDER / name
     if path.exists():
@@ -181,4 +204,6 @@ if __name__ == "__main__":
     cells = np.concatenate([modes[..., None], parts.reshape(9, 11, 8)], axis=-1)
     _write("blocks.cells", cells.astype("<i2").tobytes())
     _write("blocks.stream", blocks_stream())
+    _write("filters.coefficients", filters().tobytes())
+    _write("filters.stream", filters_stream())
     _write_pictures()

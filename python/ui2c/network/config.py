@@ -37,7 +37,8 @@ class CodecConfig:
     distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
     below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
     in whole ones. With `blocks` inter units carry blocks that mend their predictions and
-    their first frame. Depths count blocks of the network.
+    their first frame. With `post_filter` units carry the filters of what is
+    shown. Depths count blocks of the network.
     """
 
     name: str
@@ -61,6 +62,7 @@ class CodecConfig:
     lambdas: tuple[float, float] = (24.0, 8000.0)
     coarse_motion: tuple[float, float] = (0.0, 0.0)
     blocks: bool = False
+    post_filter: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):

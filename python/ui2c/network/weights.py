@@ -18,14 +18,22 @@ from torch import Tensor
 from ui2c import _core
 from ui2c.network.blocks import Bank, Pointwise
 from ui2c.network.codec import Codec
-from ui2c.network.config import QUALITIES, CodecConfig, config_for
+from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, config_for
 from ui2c.network.prior import SKIP
 from ui2c.network.tables import gaussian_tables
 
 FORMAT = "ui2c-model 1"
 
+FILTER_SETS = 3
+"""Default sets of the post-filter at each knot."""
+
 NUMERIC_PROFILE = "float32 1"
 """How the networks are computed; part of the model id, since other numbers mean other streams."""
+
+
+def no_filters() -> NDArray[np.int8]:
+    """Default sets of the post-filter that change nothing."""
+    return np.zeros((len(KNOTS), FILTER_SETS, 3, 30, 12), np.int8)
 
 
 @dataclass(eq=False)
@@ -39,6 +47,13 @@ class Model:
     """Scale index of every channel of z, `[2, 64, hyper]`: following or blank, quality row."""
     model_id: bytes
     card: dict[str, Any] = field(default_factory=dict)
+    filters: NDArray[np.int8] = field(default_factory=no_filters)
+    """Default sets of the post-filter at the knots' rows, `[9, 3, 3, 30, 12]`."""
+
+    def filters_at(self, row: int) -> list[_core.Filters]:
+        """The default sets of the post-filter at the knot nearest to a quality row."""
+        nearest = min(range(len(KNOTS)), key=lambda k: abs(KNOTS[k] - row))
+        return [_core.Filters(np.ascontiguousarray(set_)) for set_ in self.filters[nearest]]
 
     def trainable(self) -> Codec:
         """The networks with their quality rows back at the knots."""
@@ -48,14 +63,25 @@ class Model:
         return self.codec.requires_grad_(True)
 
 
-def save_model(codec: Codec, path: Path, card: dict[str, Any] | None = None) -> None:
-    """Writes a model file, whole or not at all; matrices as float16, rows expanded."""
+def save_model(
+    codec: Codec,
+    path: Path,
+    card: dict[str, Any] | None = None,
+    filters: NDArray[np.int8] | None = None,
+) -> None:
+    """Writes a model file, whole or not at all; matrices as float16, rows expanded.
+
+    `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter, if the configuration
+    has one; without, they change nothing.
+    """
     frequencies, lengths = gaussian_tables()
     tensors = {
         "tables.frequencies": torch.from_numpy(frequencies.astype(np.int16)),
         "tables.lengths": torch.from_numpy(lengths.astype(np.int16)),
         "tables.hyper_index": hyper_indexes(codec),
     }
+    if codec.config.post_filter:
+        tensors["filters"] = torch.from_numpy(no_filters() if filters is None else filters)
     for name, module in codec.named_modules():
         for key, value in module.named_parameters(recurse=False):
             value = value.detach().cpu()
@@ -151,6 +177,7 @@ def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.d
         tensors["tables.hyper_index"].numpy(),
         digest.digest()[:8],
         json.loads(metadata.get("card", "{}")),
+        tensors["filters"].numpy() if config.post_filter else no_filters(),
     )
 
 

@@ -12,7 +12,17 @@ from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import KNOTS, CodecConfig
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
 
-CHANGEABLE = {"name", "latent", "entropy", "linear", "still", "lead", "coarse_motion", "blocks"}
+CHANGEABLE = {
+    "name",
+    "latent",
+    "entropy",
+    "linear",
+    "still",
+    "lead",
+    "coarse_motion",
+    "blocks",
+    "post_filter",
+}
 """In what a widened configuration may differ."""
 
 FIT_ROW = 63

@@ -7,6 +7,7 @@ pub mod bitstream;
 pub mod cpu;
 pub mod error;
 pub mod motion;
+pub mod postfilter;
 pub mod rans;
 pub mod yuv;
 

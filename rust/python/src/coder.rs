@@ -8,11 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use ui2c_core::cpu::Level;
 use ui2c_core::motion::{blocks, field};
-use ui2c_core::rans;
+use ui2c_core::{postfilter, rans};
 
 use crate::arguments::{contiguous, number, writable};
 use crate::blocks::{Blocks, guesses};
 use crate::errors::convert;
+use crate::postfilter::{Filters, filter_sets};
 
 /// More cells than the largest picture of the format has at the finest step.
 const MAX_CELLS: usize = 4096 * 4096;
@@ -106,6 +107,18 @@ impl RansEncoder {
         blocks::encode(&mut self.0, blocks.map(|b| &b.0), &guesses, shift).map_err(convert)
     }
 
+    /// Adds what changes filters from `before`, or one of the `defaults`, to `after`. Returns the bits
+    /// that takes.
+    fn put_filters(
+        &mut self,
+        before: &Filters,
+        defaults: Vec<Filters>,
+        after: &Filters,
+    ) -> PyResult<f64> {
+        let defaults = filter_sets(defaults);
+        postfilter::encode(&mut self.0, &before.0, &defaults, &after.0).map_err(convert)
+    }
+
     /// (log2 of the number of lanes, the stream); lanes by size unless given. Empties self.
     #[pyo3(signature = (log2_lanes = None))]
     fn finish<'py>(
@@ -177,6 +190,12 @@ impl RansDecoder {
         };
         let blocks = blocks::decode(&mut self.0, rows, columns, &cells, shift);
         Ok(blocks.map_err(convert)?.map(Blocks))
+    }
+
+    /// The filters that follow `before`.
+    fn get_filters(&mut self, before: &Filters, defaults: Vec<Filters>) -> PyResult<Filters> {
+        let filters = postfilter::decode(&mut self.0, &before.0, &filter_sets(defaults));
+        filters.map(Filters).map_err(convert)
     }
 
     /// Raises CorruptError unless everything was consumed and all lanes are at their end.

@@ -7,6 +7,7 @@ mod blocks;
 mod coder;
 mod errors;
 mod motion;
+mod postfilter;
 mod stream;
 mod video;
 
@@ -17,6 +18,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     stream::register(m)?;
     blocks::register(m)?;
     motion::register(m)?;
+    postfilter::register(m)?;
     video::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))
 }

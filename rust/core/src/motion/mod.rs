@@ -5,14 +5,14 @@
 
 mod adjoint;
 pub mod blocks;
-mod compensate;
+pub(crate) mod compensate;
 pub mod field;
 mod geometry;
 mod kernel;
-mod plane;
+pub(crate) mod plane;
 mod search;
 mod tables;
-mod wide;
+pub(crate) mod wide;
 
 pub use adjoint::{Gradients, compensate_adjoint};
 pub use compensate::compensate;

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::rans::Tables;
+use crate::rans::{Tables, symmetric};
 
 /// One row per table, `4 * spread class + kind`: the escape's frequency, then those of the
 /// magnitudes 0, 1, 2 …; a magnitude above 0 counts for both signs.
@@ -141,31 +141,11 @@ const HALVES: [&[u16]; 32] = [
 ];
 
 /// The tables as the coder takes them.
-pub(super) static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mut frequencies = Vec::new();
-    let mut lengths = Vec::new();
-    for half in HALVES {
-        let (escape, magnitudes) = half.split_first().expect("a table has an escape");
-        frequencies.extend(magnitudes.iter().skip(1).rev());
-        frequencies.extend(magnitudes);
-        frequencies.push(*escape);
-        lengths.push(2 * magnitudes.len() as u16);
-    }
-    Tables::new(&frequencies, &lengths, 0).expect("the constants are tables")
-});
+pub(super) static TABLES: LazyLock<Tables> = LazyLock::new(|| symmetric::tables(HALVES));
 
 /// Bits that a residual costs in a table.
 pub(super) fn bits(table: u8, residual: i32) -> f64 {
-    let half = HALVES[usize::from(table)];
-    let cost = |frequency: u16| 12.0 - f64::from(frequency).log2();
-    match half.get(residual.unsigned_abs() as usize + 1) {
-        Some(&frequency) => cost(frequency),
-        None => {
-            // The escape codes `beyond` - 1: a prefix, a one, as many bits again, and the sign.
-            let beyond = residual.unsigned_abs() as usize + 2 - half.len();
-            cost(half[0]) + f64::from(2 * beyond.ilog2() + 2)
-        }
-    }
+    symmetric::bits(HALVES[usize::from(table)], residual)
 }
 
 /// As `bits`, for the search.

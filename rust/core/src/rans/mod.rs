@@ -10,6 +10,7 @@ mod decoder;
 mod dispatch;
 mod encoder;
 mod kernels;
+pub(crate) mod symmetric;
 mod tables;
 
 pub use decoder::Decoder;

@@ -148,11 +148,11 @@ def test_what_the_search_finds_brings_the_frame_nearer() -> None:
 
 def test_the_field_guesses_vectors() -> None:
     vectors = np.arange(2 * 2 * 2 * 2, dtype=np.int16).reshape(2, 2, 2, 2)
-    field = Field(32, vectors)
+    field = Field(32, vectors, 0)
     np.testing.assert_array_equal(field.guesses(1, 4, 3)[3, 2], vectors[1, 1, 1])
     np.testing.assert_array_equal(field.guesses(0, 4, 3)[1, 1], vectors[0, 0, 0])
     np.testing.assert_array_equal(field.guesses(None, 4, 3), np.full((4, 3, 2), -8))
-    assert not Field(0, None).guesses(None, 4, 3).any()
+    assert not Field(0, None, 0).guesses(None, 4, 3).any()
 
 
 def test_a_file_with_blocks_decodes_to_what_the_encoder_saw(tmp_path: Any) -> None:

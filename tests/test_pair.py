@@ -1,7 +1,9 @@
 """One unit at a time: what the encoder reconstructs is what the decoder shows."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from ui2c import _core
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import CodedUnit, PairCoder, Planes
+from ui2c.video import open_source
 
 CITY = Path(__file__).parent / "data" / "city.mkv"
 
@@ -216,6 +219,80 @@ def test_coarse_vectors_come_back_in_their_units() -> None:
             assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
         streams.add(unit.stream)
     assert len(streams) == 3
+
+
+def precise_model(**config: Any) -> Any:
+    model = random_model("nano", seed=4)
+    return replace(model, config=replace(model.config, chosen_precision=True, **config))
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_units_say_how_precise_their_vectors_are(blocks: bool) -> None:
+    model = precise_model(blocks=blocks, coarse_motion=(1e6, 0.0))
+    assert model.config.motion_shift(30) == 1
+    frames = moving_frames(9, 90, 70, 8, seed=2)
+    costs = {0: lambda field, *_: field.shift, 1: lambda field, *_: -field.shift}
+    streams = set()
+    for shift, cost in costs.items():
+        encoder, decoder = (PairCoder(model, width=90, height=70) for _ in range(2))
+        encoder._cost = cost  # type: ignore[method-assign]
+        for cycle in range(4):
+            pair = frames[2 * cycle : 2 * cycle + 2]
+            unit = encoder.encode(pair, qp=30, cycle=cycle, intra=cycle == 0)
+            shown = decoder.decode(
+                unit.stream,
+                qp=30,
+                cycle=cycle,
+                intra=cycle == 0,
+                motion_step=unit.motion_step,
+                log2_lanes=unit.log2_lanes,
+            )
+            for ours, theirs in zip(encoder.decoded, shown, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        streams.add(unit.stream)
+        assert encoder.state.shift == shift
+    assert len(streams) == 2
+
+
+def test_precision_is_chosen_once_a_cycle() -> None:
+    model = precise_model()
+    frames = moving_frames(12, 64, 48, 8, seed=2)
+    coder = PairCoder(model, width=64, height=48)
+    seen: list[int] = []
+    search = coder._search
+    coder._search = lambda *a: (seen.append(a[2]), search(*a))[1]  # type: ignore[method-assign]
+    for cycle in (0, 1, 2, 3, 0):
+        coder.encode(
+            frames[2 * cycle : 2 * cycle + 2], qp=30, cycle=cycle, intra=not seen and not cycle
+        )
+    assert len(seen) == 2 + 1 + 1 + 2
+    fast = PairCoder(model, width=64, height=48, motion="fast")
+    fast.encode(frames[:2], qp=30, cycle=0, intra=True)
+    fast.encode(frames[2:4], qp=30, cycle=1, intra=False)
+    assert fast.state.shift is None
+
+
+def test_fine_vectors_suit_a_slow_pan() -> None:
+    """Which city is; what moves by whole samples stays with the usual halves."""
+    model = precise_model(coarse_motion=(1e6, 0.0))
+    city = [frame.planes for frame in islice(iter(open_source(CITY)), 3)]
+    for frames, expected in ((city, 0), (moving_frames(3, 90, 70, 8, seed=2), 1)):
+        height, width = frames[0][0].shape
+        coder = PairCoder(model, width=width, height=height)
+        coder.refer_to(frames[0])
+        coder.encode(frames[1:], qp=20, cycle=0, intra=False)
+        assert coder.state.shift == expected
+
+
+def test_an_unknown_precision_is_corrupt() -> None:
+    model = precise_model()
+    coder = PairCoder(model, width=32, height=32)
+    coder.encode(moving_frames(2, 32, 32, 8, seed=2), qp=20, cycle=0, intra=True)
+    encoder = _core.RansEncoder()
+    encoder.put_bits(3, 2)
+    lanes, stream = encoder.finish()
+    with pytest.raises(ui2c.CorruptError, match=r"2\^3 quarter samples"):
+        coder.decode(stream, qp=20, cycle=1, intra=False, log2_lanes=lanes)
 
 
 def test_a_coarse_vector_beyond_the_range_is_corrupt() -> None:

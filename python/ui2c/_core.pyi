@@ -44,6 +44,8 @@ class RansEncoder:
     def put(
         self, tables: Tables, indexes: NDArray[np.uint8], symbols: NDArray[np.int16]
     ) -> None: ...
+    def put_bits(self, value: int, count: int) -> None:
+        """Adds `count` bits, at most 32, as a segment of their own."""
     def put_motion(self, vectors: NDArray[np.int16]) -> None:
         """Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples."""
     def put_blocks(self, blocks: Blocks | None, guesses: NDArray[np.int16], shift: int) -> float:
@@ -70,6 +72,8 @@ class RansDecoder:
 
         After an error, what `out` holds is unspecified.
         """
+    def get_bits(self, count: int) -> int:
+        """A segment of `count` bits, at most 32."""
     def get_motion(self, frames: int, rows: int, columns: int) -> NDArray[np.int16]: ...
     def get_blocks(self, guesses: NDArray[np.int16], shift: int) -> Blocks | None:
         """The blocks of a frame; `guesses` and `shift` as in `put_blocks`."""

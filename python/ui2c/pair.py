@@ -32,6 +32,13 @@ MAX_COMPONENT = 2047
 LEAST_WEIGHT = 100.0
 """λ below which forward blocks are not looked for: they hardly pay there, and take time."""
 
+PRECISION_BITS = 2
+COARSEST = 2
+"""Of vectors: the largest `Field.shift`."""
+
+USUAL = 0.985
+"""What the cost of the usual precision counts: another must be clearly better."""
+
 SETTLED = 4
 """Units after which filters are designed again for every fourth one only."""
 
@@ -56,11 +63,12 @@ class CodedUnit:
 class Field(NamedTuple):
     """A motion field: int16 `[frames, rows, columns, 2]`, one vector per `step` luma samples.
 
-    Step 0 stands for none.
+    Step 0 stands for none. Vectors, also of blocks, are multiples of `2^shift` quarter samples.
     """
 
     step: int
     vectors: NDArray[np.int16] | None
+    shift: int
 
     def guesses(self, index: int | None, rows: int, columns: int) -> NDArray[np.int16]:
         """What the field says of the vectors of blocks, `[rows, columns, 2]`.
@@ -83,7 +91,9 @@ class State(NamedTuple):
     reference: Planes | None
     filters: _core.Filters
     designer: _core.FilterDesigner
-    """Of an encoder; a decoder leaves it alone."""
+    """Of an encoder, as the next; a decoder leaves them alone."""
+    shift: int | None
+    """The last choice of `Field.shift`, if there was one since a blank unit."""
 
 
 class PairCoder:
@@ -109,6 +119,7 @@ class PairCoder:
         self._reference: Planes | None = None
         self._filters = _core.Filters()
         self._designer = _core.FilterDesigner()
+        self._shift: int | None = None
         self._symbols: dict[int, NDArray[np.int16]] = {}
         self._mask = checkerboard(
             self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
@@ -117,11 +128,11 @@ class PairCoder:
     @property
     def state(self) -> State:
         """All that the next unit depends on; setting it again undoes the units since."""
-        return State(self._feature, self._reference, self._filters, self._designer)
+        return State(self._feature, self._reference, self._filters, self._designer, self._shift)
 
     @state.setter
     def state(self, state: State) -> None:
-        self._feature, self._reference, self._filters, self._designer = state
+        self._feature, self._reference, self._filters, self._designer, self._shift = state
 
     def refer_to(self, frame: Planes) -> None:
         """Lets the next inter unit follow this picture, whoever coded it; for experiments.
@@ -145,19 +156,21 @@ class PairCoder:
         source = self._pack(padded)
         rows = self._rows(qp, cycle, intra)
         coder = _core.RansEncoder()
-        step, motion_bits, vectors = 0, 0.0, None
-        if config.motion and not intra:
-            step, vectors = self._search(padded, qp)
-            if step:
-                coded_vectors = vectors >> config.motion_shift(qp)
-                coder.put_motion(coded_vectors)
-                motion_bits = _core.motion_bits(coded_vectors)
-        predicted = self._predict(intra, step, vectors)
-        field = Field(step, vectors)
+        field, motion_bits = Field(0, None, 0), 0.0
+        if intra:
+            self._shift = None
+        elif config.motion:
+            field = self._find_field(padded, qp, cycle)
+            if config.chosen_precision:
+                coder.put_bits(field.shift, PRECISION_BITS)
+            if field.vectors is not None and field.step:
+                motion_bits = _field_bits(field)
+                coder.put_motion(field.vectors >> field.shift)
+        predicted = self._predict(intra, field)
         if config.has_blocks(intra):
             for k, frame in enumerate(padded):
                 blocks = self._search_forward(frame, predicted[k], field, k, qp)
-                motion_bits += coder.put_blocks(blocks, *self._block_coding(field, k, qp))
+                motion_bits += coder.put_blocks(blocks, *self._block_coding(field, k))
                 predicted[k] = self._mend(predicted[k], self._reference, blocks)
         prediction = self._pack_prediction(predicted, intra)
         residual = source if prediction is None else source - prediction
@@ -186,7 +199,7 @@ class PairCoder:
         blocks = None
         if config.has_blocks(intra):
             blocks = self._search_backward(padded[0], frames, field, qp)
-            motion_bits += coder.put_blocks(blocks, *self._block_coding(field, None, qp))
+            motion_bits += coder.put_blocks(blocks, *self._block_coding(field, None))
         shown = self._shown(frames, blocks, intra)
         filter_bits = 0.0
         if config.post_filter:
@@ -200,7 +213,15 @@ class PairCoder:
         estimate = motion_bits + filter_bits + _bits(symbols, index)
         estimate += _bits(z, torch.from_numpy(z_index).to(self.device).view(z.shape).float())
         return CodedUnit(
-            intra, qp, cycle, step, log2_lanes, stream, self.feature_hash, motion_bits, estimate
+            intra,
+            qp,
+            cycle,
+            field.step,
+            log2_lanes,
+            stream,
+            self.feature_hash,
+            motion_bits,
+            estimate,
         )
 
     @torch.no_grad()
@@ -222,17 +243,22 @@ class PairCoder:
             raise _core.CorruptError("a motion field in a unit that cannot have one")
         rows = self._rows(qp, cycle, intra)
         coder = _core.RansDecoder(stream, log2_lanes)
+        shift = config.motion_shift(qp)
+        if config.chosen_precision and config.motion and not intra:
+            shift = coder.get_bits(PRECISION_BITS)
+            if shift > COARSEST:
+                raise _core.CorruptError(f"motion vectors in units of 2^{shift} quarter samples")
         vectors = None
         if motion_step:
             cells = (-(-self.coded_height // motion_step), -(-self.coded_width // motion_step))
-            vectors = coder.get_motion(config.frames_per_unit, *cells) << config.motion_shift(qp)
+            vectors = coder.get_motion(config.frames_per_unit, *cells) << shift
             if np.abs(vectors).max() > MAX_COMPONENT:
                 raise _core.CorruptError(f"a motion vector beyond {MAX_COMPONENT} quarter samples")
-        predicted = self._predict(intra, motion_step, vectors)
-        field = Field(motion_step, vectors)
+        field = Field(motion_step, vectors, shift)
+        predicted = self._predict(intra, field)
         if config.has_blocks(intra):
             for k in range(config.frames_per_unit):
-                blocks = coder.get_blocks(*self._block_coding(field, k, qp))
+                blocks = coder.get_blocks(*self._block_coding(field, k))
                 predicted[k] = self._mend(predicted[k], self._reference, blocks)
         prediction = self._pack_prediction(predicted, intra)
         context = self._context(intra, prediction, rows)
@@ -243,7 +269,7 @@ class PairCoder:
         decoded = self._read(coder, _indexes(fractional.round()))
         blocks = None
         if config.has_blocks(intra):
-            blocks = coder.get_blocks(*self._block_coding(field, None, qp))
+            blocks = coder.get_blocks(*self._block_coding(field, None))
         filters = self._filters_before(intra)
         if config.post_filter:
             filters = coder.get_filters(filters, self._defaults(qp, intra))
@@ -330,12 +356,10 @@ class PairCoder:
         (y, u, v), others = base, (other[0], other[1], other[2])
         return _core.apply_blocks((y, u, v), others, blocks, bit_depth=self.bit_depth)
 
-    def _block_coding(
-        self, field: Field, index: int | None, qp: int
-    ) -> tuple[NDArray[np.int16], int]:
+    def _block_coding(self, field: Field, index: int | None) -> tuple[NDArray[np.int16], int]:
         """What predicts the vectors of blocks, and their unit; `index` as in `Field.guesses`."""
         cells = self.coded_height // 16, self.coded_width // 16
-        return field.guesses(index, *cells), self.model.config.motion_shift(qp)
+        return field.guesses(index, *cells), field.shift
 
     def _search_forward(
         self, source: Planes, predicted: Planes, field: Field, index: int, qp: int
@@ -344,7 +368,7 @@ class PairCoder:
         weight = self.model.config.distortion_weight(63 - qp)
         if self.motion == "fast" or weight < LEAST_WEIGHT or self._reference is None:
             return None
-        guesses, shift = self._block_coding(field, index, qp)
+        guesses, shift = self._block_coding(field, index)
         return _core.search_blocks(
             source[0],
             predicted[0],
@@ -360,7 +384,7 @@ class PairCoder:
         self, source: Planes, frames: list[Planes], field: Field, qp: int
     ) -> _core.Blocks | None:
         """Blocks of the unit's last frame where its first is poor."""
-        guesses, shift = self._block_coding(field, None, qp)
+        guesses, shift = self._block_coding(field, None)
         return _core.search_blocks(
             source[0],
             frames[0][0],
@@ -397,29 +421,66 @@ class PairCoder:
             adapted = codec.follow(self._feature)
         return codec.extract(adapted, prediction, rows)
 
-    def _search(self, frames: Sequence[Planes], qp: int) -> tuple[int, NDArray[np.int16]]:
+    def _find_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
+        """The motion of a unit, in the precision that suits it if that can be chosen.
+
+        A choice holds for the rest of a cycle: it takes as long as two searches. Quarters suit a
+        slow pan of fine detail at any qp, halves most else where rates are low. Whole samples are
+        never tried: what they spare, the units to come pay for.
+        """
+        usual = self.model.config.motion_shift(qp)
+        if not self.model.config.chosen_precision or self.motion == "fast":
+            return self._search(frames, qp, usual)
+        if cycle and self._shift is not None:
+            return self._search(frames, qp, self._shift)
+
+        def cost(field: Field) -> float:
+            return self._cost(field, frames, qp) * (USUAL if field.shift == usual else 1.0)
+
+        field = min((self._search(frames, qp, shift) for shift in (0, 1)), key=cost)
+        self._shift = field.shift
+        return field
+
+    def _search(self, frames: Sequence[Planes], qp: int, shift: int) -> Field:
         assert self._reference is not None
-        config = self.model.config
-        shift = config.motion_shift(qp)
-        return _core.search_motion(
+        step, vectors = _core.search_motion(
             self._reference[0],
             np.stack([frame[0] for frame in frames]),
             bit_depth=self.bit_depth,
-            lagrangian=motion_lagrangian(config.distortion_weight(63 - qp), shift),
+            lagrangian=motion_lagrangian(self.model.config.distortion_weight(63 - qp), shift),
             shift=shift,
             effort=self.motion,
         )
+        return Field(step, vectors, shift)
 
-    def _predict(self, intra: bool, step: int, vectors: NDArray[np.int16] | None) -> list[Planes]:
+    def _cost(self, field: Field, frames: Sequence[Planes], qp: int) -> float:
+        """About how many bits a unit takes with a field.
+
+        A residual of variance v in an 8 × 8 block takes log2(1 + v / d) / 2 bits a sample at the
+        distortion d; the networks need half of that.
+        """
+        distortion = motion_lagrangian(self.model.config.distortion_weight(63 - qp), 0) / 2
+        bits = _field_bits(field)
+        for predicted, frame in zip(self._predict(False, field), frames, strict=True):
+            difference = predicted[0].astype(np.float32) - frame[0]
+            difference *= 0.5 ** (self.bit_depth - 8)
+            rows, columns = (side // 8 for side in difference.shape)
+            squares = np.square(difference).reshape(rows, 8, columns, 8).mean(axis=(1, 3))
+            bits += 16 * float(np.log2(1 + squares / distortion).sum())
+        return bits
+
+    def _predict(self, intra: bool, field: Field) -> list[Planes]:
         """What the field makes of the reference, for each frame of an inter unit."""
         config = self.model.config
         if intra or not config.motion:
             return []
         assert self._reference is not None
         y, u, v = self._reference
-        if not step or vectors is None:
+        if not field.step or field.vectors is None:
             return [(y, u, v)] * config.frames_per_unit
-        return list(_core.compensate((y, u, v), step, vectors, bit_depth=self.bit_depth))
+        return list(
+            _core.compensate((y, u, v), field.step, field.vectors, bit_depth=self.bit_depth)
+        )
 
     def _pack_prediction(self, predicted: list[Planes], intra: bool) -> Tensor | None:
         """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
@@ -463,6 +524,12 @@ class PairCoder:
 
     def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
+
+
+def _field_bits(field: Field) -> float:
+    if not field.step or field.vectors is None:
+        return 0.0
+    return _core.motion_bits(field.vectors >> field.shift)
 
 
 def motion_lagrangian(weight: float, shift: int) -> float:

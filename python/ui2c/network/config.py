@@ -36,9 +36,9 @@ class CodecConfig:
     less by `lead`, since all that follows refers to it. `lambdas` are the weights of the
     distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
     below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
-    in whole ones. With `blocks` inter units carry blocks that mend their predictions and
-    their first frame. With `post_filter` units carry the filters of what is
-    shown. Depths count blocks of the network.
+    in whole ones; with `chosen_precision` that is the usual choice, and each inter unit says its
+    own. With `blocks` inter units carry blocks that mend their predictions and their first frame.
+    With `post_filter` units carry the filters of what is shown. Depths count blocks of the network.
     """
 
     name: str
@@ -63,6 +63,7 @@ class CodecConfig:
     coarse_motion: tuple[float, float] = (0.0, 0.0)
     blocks: bool = False
     post_filter: bool = False
+    chosen_precision: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):

@@ -22,6 +22,7 @@ CHANGEABLE = {
     "coarse_motion",
     "blocks",
     "post_filter",
+    "chosen_precision",
 }
 """In what a widened configuration may differ."""
 

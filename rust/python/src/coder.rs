@@ -87,6 +87,12 @@ impl RansEncoder {
         py.detach(|| self.0.put_slice(&tables.0, indexes, symbols)).map_err(convert)
     }
 
+    /// Adds `count` bits, at most 32, as a segment of their own.
+    fn put_bits(&mut self, value: u32, count: u32) -> PyResult<()> {
+        self.0.begin_segment();
+        self.0.put_bits(value, count).map_err(convert)
+    }
+
     /// Adds a field, int16 `[frames, rows, columns, 2]`: (dx, dy) in quarter samples.
     fn put_motion(&mut self, vectors: &Bound<'_, PyAny>) -> PyResult<()> {
         let vectors = contiguous::<i16>(vectors, "vectors")?;
@@ -163,6 +169,12 @@ impl RansDecoder {
         let (indexes, output) = (indexes.as_slice()?, output.as_slice_mut()?);
         py.detach(|| self.0.get_slice(&tables.0, indexes, output)).map_err(convert)?;
         Ok(symbols)
+    }
+
+    /// A segment of `count` bits, at most 32.
+    fn get_bits(&mut self, count: u32) -> PyResult<u32> {
+        self.0.begin_segment();
+        self.0.get_bits(count).map_err(convert)
     }
 
     /// A field, int16 `[frames, rows, columns, 2]`.

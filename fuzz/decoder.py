@@ -1,9 +1,10 @@
 """Fuzzes the whole decoder: python fuzz/decoder.py [--seconds N] [--seed N]
 
-Streams of the golden nano weights are changed at random, half of them inside their units with right
-checksums around, and decoded with both ways of taking errors. Nothing but frames or one of the
-errors of ui2c may come out, in bounded time and memory. There is no coverage feedback: the parser
-and the coder, where it would help, have fuzzers of their own. Findings go to fuzz/seeds/decoder/.
+Streams of the two golden nano weights are changed at random, half of them inside their units with
+right checksums around, and decoded with both ways of taking errors. Nothing but frames or one of
+the errors of ui2c may come out, in bounded time and memory. There is no coverage feedback: the
+parser and the coder, where it would help, have fuzzers of their own. Findings go to
+fuzz/seeds/decoder/.
 """
 
 import argparse
@@ -22,6 +23,9 @@ HERE = Path(__file__).parent
 SEEDS = HERE / "seeds" / "decoder"
 GOLDEN = HERE.parent / "tests" / "golden"
 
+NAMES = ("nano", "mended")
+"""Golden weights, without and with blocks, filters and vectors of chosen precision."""
+
 LIMITS = ui2c.Limits(max_pixels=256 * 256, max_unit_bytes=1 << 16, max_frames=1000)
 SECONDS = 20.0
 MEBIBYTES = 512
@@ -33,21 +37,24 @@ Unit = tuple[bool, int, bytes]
 
 
 class Checker:
-    """One loaded network for many streams."""
+    """Loaded networks for many streams."""
 
     def __init__(self) -> None:
-        self.model = load_model(GOLDEN / "nano.safetensors")
+        self.models = [load_model(GOLDEN / f"{name}.safetensors") for name in NAMES]
         self.frames = self.errors = 0
-        ui2c.Decoder(model=self.model).decode((GOLDEN / "nano.ui2c").read_bytes())
+        for model, name in zip(self.models, NAMES, strict=True):
+            ui2c.Decoder(model=model).decode((GOLDEN / f"{name}.ui2c").read_bytes())
         self.memory = peak()
 
     def check(self, stream: bytes) -> None:
         """Raises if anything but frames or an error of ui2c comes out, or it costs too much."""
         start = time.thread_time()
+        named = (model for model in self.models if model.model_id in stream)
+        model = next(named, self.models[0])
         for on_error in ("raise", "skip"):
             for verify in (True, False):
                 decoder = ui2c.Decoder(
-                    model=self.model, threads=1, limits=LIMITS, on_error=on_error, verify=verify
+                    model=model, threads=1, limits=LIMITS, on_error=on_error, verify=verify
                 )
                 try:
                     for frame in decoder.decode_iter(stream):
@@ -152,7 +159,7 @@ def main() -> None:
     checker = Checker()
     chance = random.Random(arguments.seed)
     # Findings of old are no start for new ones: what is malformed cannot be taken apart.
-    streams = [(GOLDEN / "nano.ui2c").read_bytes()]
+    streams = [(GOLDEN / f"{name}.ui2c").read_bytes() for name in NAMES]
     end = time.monotonic() + arguments.seconds
     count = findings = 0
     while time.monotonic() < end:

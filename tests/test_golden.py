@@ -105,15 +105,17 @@ def test_filters() -> None:
     assert encoder.finish(0) == (0, stream)
 
 
-def test_pictures() -> None:
+@pytest.mark.parametrize(("name", "units"), [("nano", 4), ("mended", 5)])
+def test_pictures(name: str, units: int) -> None:
     """The arithmetic of the network may differ in the last bit, a sample by rounding therefore."""
-    stream = (GOLDEN / "nano.ui2c").read_bytes()
-    assert len(coded_units(stream)) == 4
-    model = load_model(GOLDEN / "nano.safetensors")
+    stream = (GOLDEN / f"{name}.ui2c").read_bytes()
+    assert len(coded_units(stream)) == units
+    model = load_model(GOLDEN / f"{name}.safetensors")
     shown = ui2c.Decoder(model=model, verify=False).decode(stream)
-    pictures = list(open_source(GOLDEN / "nano.y4m"))
+    pictures = list(open_source(GOLDEN / f"{name}.y4m"))
     assert len(shown) == len(pictures) == 7
     for frame, picture in zip(shown, pictures, strict=True):
         for plane in "yuv":
             difference = getattr(frame, plane).astype(int) - getattr(picture, plane)
-            assert abs(difference).max() <= 1
+            # One such sample can change the class, and so the filter, of a block.
+            assert (abs(difference) > 1).mean() <= (0.01 if name == "mended" else 0)

@@ -16,6 +16,7 @@ from ui2c import _core
 from ui2c.network.weights import load_model, random_model, save_model
 from ui2c.pair import CodedUnit, PairCoder
 from ui2c.train import filters as fitting
+from ui2c.train.clips import VALIDATION
 
 
 def some_filters(seed: int, reach: int = 20) -> NDArray[np.int8]:
@@ -232,3 +233,14 @@ def test_defaults_are_fitted_to_what_a_model_makes() -> None:
     clips = [moving_frames(3, 64, 48, 8, seed=k) for k in range(3)]
     sets = fitting.fit_filters(model, clips)
     assert sets.shape == (9, 3, 3, 30, 12) and sets.dtype == np.int8 and sets.any()
+
+
+def test_validation_videos_are_left_alone(tmp_path: Path) -> None:
+    frames = moving_frames(3, 64, 48, 8, seed=1)
+    for name in ("some", VALIDATION[0], "short"):
+        writer = _core.VideoWriter.y4m(str(tmp_path / f"{name}.y4m"), width=64, height=48)
+        for y, u, v in frames[: 1 if name == "short" else 3]:
+            writer.write((y, u, v))
+        writer.close()
+    (tmp_path / "notes.txt").write_text("no video")
+    assert len(list(fitting.clips_of(tmp_path, 0, 3))) == 1

@@ -11,8 +11,11 @@ version; a file that exists is left alone. What each holds:
 - filters.stream, filters.coefficients: filters of a picture, told from none, then others told from
   one of three default sets, then no change, on one lane; the coefficients of defaults and both.
 - nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
+- mended.safetensors, mended.ui2c, mended.y4m: the same with stills, blocks, filters, and vectors
+  whose precision units choose.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,10 +170,6 @@ def _write_pictures() -> None:
     from ui2c.network.weights import load_model, random_model, save_model
     from ui2c.video import open_source
 
-    weights = FOLDER / "nano.safetensors"
-    if not weights.exists():
-        save_model(random_model("nano", 1).codec, weights)
-    model = load_model(weights)
     source = open_source(FOLDER.parent / "data" / "city.mkv")
     frames = [
         ui2c.YUV420(
@@ -182,13 +181,28 @@ def _write_pictures() -> None:
         )
         for frame, _ in zip(source, range(7), strict=False)
     ]
-    _write("nano.ui2c", ui2c.Encoder(model=model, qp=8, keyint=4).encode(frames))
-    shown = ui2c.Decoder(model=model).decode((FOLDER / "nano.ui2c").read_bytes())
-    if not (FOLDER / "nano.y4m").exists():
-        writer = _core.VideoWriter.y4m(str(FOLDER / "nano.y4m"), width=64, height=48)
-        for frame in shown:
-            writer.write((frame.y, frame.u, frame.v))
-        writer.close()
+    plain = random_model("nano", 1).codec
+    mended = random_model("nano", 1).codec
+    mended.config = replace(
+        mended.config,
+        still=True,
+        blocks=True,
+        post_filter=True,
+        chosen_precision=True,
+        coarse_motion=(1000.0, 0.0),
+    )
+    for name, codec in (("nano", plain), ("mended", mended)):
+        weights = FOLDER / f"{name}.safetensors"
+        if not weights.exists():
+            defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
+            save_model(codec, weights, filters=defaults)
+        model = load_model(weights)
+        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=4).encode(frames))
+        if not (FOLDER / f"{name}.y4m").exists():
+            writer = _core.VideoWriter.y4m(str(FOLDER / f"{name}.y4m"), width=64, height=48)
+            for frame in ui2c.Decoder(model=model).decode((FOLDER / f"{name}.ui2c").read_bytes()):
+                writer.write((frame.y, frame.u, frame.v))
+            writer.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ui2c import _core
 from ui2c.network.config import KNOTS, QUALITIES
 from ui2c.network.weights import FILTER_SETS, Model, load_model, save_model
 from ui2c.pair import PairCoder, Planes
+from ui2c.train.clips import SUFFIXES, VALIDATION
 from ui2c.video import open_source
 
 WIDEST = 700
@@ -140,8 +141,10 @@ def cut(path: Path, first: int, count: int) -> list[Planes]:
 
 
 def clips_of(folder: Path, first: int, count: int) -> Iterator[list[Planes]]:
-    """One clip of each video that is long enough."""
+    """One clip of each video that is long enough; those for validation are left alone."""
     for path in sorted(folder.iterdir()):
+        if path.stem in VALIDATION or path.suffix not in (*SUFFIXES, ".y4m"):
+            continue
         clip = cut(path, first, count)
         if len(clip) == count:
             yield clip

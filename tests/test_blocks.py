@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_pair import moving_frames
 from ui2c import _core
+from ui2c.motion import Field, Planes
 from ui2c.network.weights import load_model, random_model, save_model
-from ui2c.pair import CodedUnit, Field, PairCoder, Planes
+from ui2c.pair import CodedUnit, PairCoder
 
 
 def blocks_model(seed: int = 4) -> Any:

@@ -12,8 +12,9 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
+from ui2c.motion import Planes
 from ui2c.network.weights import Model, load_model, random_model
-from ui2c.pair import CodedUnit, PairCoder, Planes
+from ui2c.pair import CodedUnit, PairCoder
 from ui2c.video import open_source
 
 CITY = Path(__file__).parent / "data" / "city.mkv"

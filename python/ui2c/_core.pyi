@@ -309,6 +309,18 @@ def search_blocks(
 def apply_blocks(base: Planes, other: Planes, blocks: Blocks, *, bit_depth: int = 8) -> Planes:
     """Planes of `base` with the blocks from `other`."""
 
+def blocks_adjoint(
+    gradients: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], blocks: Blocks
+) -> tuple[
+    tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+]:
+    """Gradients of the planes of `base` and `other`, given those of `apply_blocks`, for training.
+
+    Float32 Y `[height, width]`, U and V `[(height + 1) // 2, (width + 1) // 2]`. The transpose of
+    `apply_blocks` as a linear map, without its rounding and clamping.
+    """
+
 def motion_bits(vectors: NDArray[np.int16]) -> float:
     """What the field costs in the stream, bits."""
 

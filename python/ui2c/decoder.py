@@ -24,8 +24,9 @@ from ui2c.runtime import check_device, check_threads, coding_threads, resolve_de
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ui2c.motion import Planes
     from ui2c.network.weights import Model
-    from ui2c.pair import PairCoder, Planes
+    from ui2c.pair import PairCoder
     from ui2c.reader import Reader, SeekableSource
 
     Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Iterable[bytes]

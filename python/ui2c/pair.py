@@ -4,24 +4,21 @@ Encoder and decoder run the same steps on the same tensors wherever the result f
 so what the encoder reconstructs is what the decoder shows.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ui2c import _core
+from ui2c import _core, motion
+from ui2c.motion import Field, Planes
 from ui2c.network.codec import Context
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SKIP, checkerboard, scale_of
 from ui2c.network.weights import Model
-
-Planes = tuple[NDArray[Any], ...]
-"""Y, U and V of a 4:2:0 picture at display size: uint8 at 8 bits, uint16 above."""
 
 _SYMBOL_LIMIT = 2047
 """Residuals are clamped to this; trained networks stay far below."""
@@ -29,15 +26,9 @@ _SYMBOL_LIMIT = 2047
 MAX_COMPONENT = 2047
 """Of a motion vector, in quarter samples."""
 
-LEAST_WEIGHT = 100.0
-"""λ below which forward blocks are not looked for: they hardly pay there, and take time."""
-
 PRECISION_BITS = 2
 COARSEST = 2
 """Of vectors: the largest `Field.shift`."""
-
-USUAL = 0.985
-"""What the cost of the usual precision counts: another must be clearly better."""
 
 SETTLED = 4
 """Units after which filters are designed again for every fourth one only."""
@@ -58,30 +49,6 @@ class CodedUnit:
     """Bits of the motion field and of blocks, inside the stream."""
     estimated_bits: float
     """The networks' own estimate of the latents' bits plus the motion bits."""
-
-
-class Field(NamedTuple):
-    """A motion field: int16 `[frames, rows, columns, 2]`, one vector per `step` luma samples.
-
-    Step 0 stands for none. Vectors, also of blocks, are multiples of `2^shift` quarter samples.
-    """
-
-    step: int
-    vectors: NDArray[np.int16] | None
-    shift: int
-
-    def guesses(self, index: int | None, rows: int, columns: int) -> NDArray[np.int16]:
-        """What the field says of the vectors of blocks, `[rows, columns, 2]`.
-
-        Of forward blocks of the frame `index`: its motion; of backward blocks (None): the first
-        frame's less the last one's.
-        """
-        if not self.step or self.vectors is None:
-            return np.zeros((rows, columns, 2), np.int16)
-        first, last = self.vectors[0], self.vectors[-1]
-        motion = first - last if index is None else self.vectors[index]
-        row, column = (np.arange(n) * 16 // self.step for n in (rows, columns))
-        return np.ascontiguousarray(motion[row[:, None], column])
 
 
 class State(NamedTuple):
@@ -164,7 +131,7 @@ class PairCoder:
             if config.chosen_precision:
                 coder.put_bits(field.shift, PRECISION_BITS)
             if field.vectors is not None and field.step:
-                motion_bits = _field_bits(field)
+                motion_bits = field.bits()
                 coder.put_motion(field.vectors >> field.shift)
         predicted = self._predict(intra, field)
         if config.has_blocks(intra):
@@ -344,8 +311,7 @@ class PairCoder:
         self._designer = designer.observe(shown, sources, bit_depth=self.bit_depth)
         if designer.units >= SETTLED and cycle:
             return before  # Finding a change takes time, and there will hardly be one.
-        weight = self.model.config.distortion_weight(63 - qp)
-        return self._designer.design(before, self._defaults(qp, intra), 65025 / weight)
+        return self._designer.design(before, self._defaults(qp, intra), 65025 / self._weight(qp))
 
     def _defaults(self, qp: int, intra: bool) -> list[_core.Filters]:
         return self.model.filters_at(self.model.config.base_row(qp, intra))
@@ -364,37 +330,20 @@ class PairCoder:
     def _search_forward(
         self, source: Planes, predicted: Planes, field: Field, index: int, qp: int
     ) -> _core.Blocks | None:
-        """Blocks of the reference where the field predicts a frame badly."""
-        weight = self.model.config.distortion_weight(63 - qp)
-        if self.motion == "fast" or weight < LEAST_WEIGHT or self._reference is None:
+        if self.motion == "fast" or self._reference is None:
             return None
-        guesses, shift = self._block_coding(field, index)
-        return _core.search_blocks(
-            source[0],
-            predicted[0],
-            self._reference[0],
-            guesses,
-            lagrangian=motion_lagrangian(weight, shift),
-            shift=shift,
-            bit_depth=self.bit_depth,
-            trust=block_trust(weight),
-        )
+        planes = source[0], predicted[0], self._reference[0]
+        return motion.search_forward(*planes, field, index, self._weight(qp), self.bit_depth)
 
     def _search_backward(
         self, source: Planes, frames: list[Planes], field: Field, qp: int
     ) -> _core.Blocks | None:
-        """Blocks of the unit's last frame where its first is poor."""
-        guesses, shift = self._block_coding(field, None)
-        return _core.search_blocks(
-            source[0],
-            frames[0][0],
-            frames[-1][0],
-            guesses,
-            # Half of what a bit of latents costs: better for the mean of the frames' PSNR.
-            lagrangian=32512.5 / self.model.config.distortion_weight(63 - qp),
-            shift=shift,
-            bit_depth=self.bit_depth,
-        )
+        planes = source[0], frames[0][0], frames[-1][0]
+        return motion.search_backward(*planes, field, self._weight(qp), self.bit_depth)
+
+    def _weight(self, qp: int) -> float:
+        """λ of a qp."""
+        return self.model.config.distortion_weight(63 - qp)
 
     @property
     def _dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -424,50 +373,35 @@ class PairCoder:
     def _find_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
         """The motion of a unit, in the precision that suits it if that can be chosen.
 
-        A choice holds for the rest of a cycle: it takes as long as two searches. Quarters suit a
-        slow pan of fine detail at any qp, halves most else where rates are low. Whole samples are
-        never tried: what they spare, the units to come pay for.
+        A choice holds for the rest of a cycle: it takes as long as two searches.
         """
         usual = self.model.config.motion_shift(qp)
         if not self.model.config.chosen_precision or self.motion == "fast":
             return self._search(frames, qp, usual)
         if cycle and self._shift is not None:
             return self._search(frames, qp, self._shift)
-
-        def cost(field: Field) -> float:
-            return self._cost(field, frames, qp) * (USUAL if field.shift == usual else 1.0)
-
-        field = min((self._search(frames, qp, shift) for shift in (0, 1)), key=cost)
+        field = motion.choose_field(
+            lambda shift: self._search(frames, qp, shift),
+            lambda field: self._cost(field, frames, qp),
+            usual,
+        )
         self._shift = field.shift
         return field
 
     def _search(self, frames: Sequence[Planes], qp: int, shift: int) -> Field:
         assert self._reference is not None
-        step, vectors = _core.search_motion(
+        return motion.search_field(
             self._reference[0],
-            np.stack([frame[0] for frame in frames]),
+            [frame[0] for frame in frames],
+            self._weight(qp),
+            shift,
             bit_depth=self.bit_depth,
-            lagrangian=motion_lagrangian(self.model.config.distortion_weight(63 - qp), shift),
-            shift=shift,
             effort=self.motion,
         )
-        return Field(step, vectors, shift)
 
     def _cost(self, field: Field, frames: Sequence[Planes], qp: int) -> float:
-        """About how many bits a unit takes with a field.
-
-        A residual of variance v in an 8 × 8 block takes log2(1 + v / d) / 2 bits a sample at the
-        distortion d; the networks need half of that.
-        """
-        distortion = motion_lagrangian(self.model.config.distortion_weight(63 - qp), 0) / 2
-        bits = _field_bits(field)
-        for predicted, frame in zip(self._predict(False, field), frames, strict=True):
-            difference = predicted[0].astype(np.float32) - frame[0]
-            difference *= 0.5 ** (self.bit_depth - 8)
-            rows, columns = (side // 8 for side in difference.shape)
-            squares = np.square(difference).reshape(rows, 8, columns, 8).mean(axis=(1, 3))
-            bits += 16 * float(np.log2(1 + squares / distortion).sum())
-        return bits
+        predicted, luma = ([f[0] for f in x] for x in (self._predict(False, field), frames))
+        return motion.field_cost(field, predicted, luma, self._weight(qp), self.bit_depth)
 
     def _predict(self, intra: bool, field: Field) -> list[Planes]:
         """What the field makes of the reference, for each frame of an inter unit."""
@@ -475,12 +409,7 @@ class PairCoder:
         if intra or not config.motion:
             return []
         assert self._reference is not None
-        y, u, v = self._reference
-        if not field.step or field.vectors is None:
-            return [(y, u, v)] * config.frames_per_unit
-        return list(
-            _core.compensate((y, u, v), field.step, field.vectors, bit_depth=self.bit_depth)
-        )
+        return field.predict(self._reference, config.frames_per_unit, self.bit_depth)
 
     def _pack_prediction(self, predicted: list[Planes], intra: bool) -> Tensor | None:
         """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
@@ -524,32 +453,6 @@ class PairCoder:
 
     def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
-
-
-def _field_bits(field: Field) -> float:
-    if not field.step or field.vectors is None:
-        return 0.0
-    return _core.motion_bits(field.vectors >> field.shift)
-
-
-def motion_lagrangian(weight: float, shift: int) -> float:
-    """What a bit of the motion field may cost, in squared 8-bit codes, where λ is `weight`.
-
-    A bit of latents costs 65025 / λ. The coarser the latents, the more a better prediction spares
-    the units to come, which the search does not see: from λ 1830 down to 96 the price falls to 0.35
-    of that (found on training clips). Vectors that are coarse, by `shift`, may cost a quarter more.
-    """
-    coarse = math.log(1830 / weight) / math.log(19.1)
-    return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight * (1.25 if shift else 1.0)
-
-
-def block_trust(weight: float) -> float:
-    """How far the search for forward blocks trusts its own estimate of the bits they save, at λ.
-
-    It is right where rates are high; the coarser the latents, the less of a residual is coded.
-    """
-    coarse = math.log(1830 / weight) / math.log(6.1)
-    return 1.4 * float(0.36 ** min(max(coarse, 0), 1))
 
 
 def _symbols(values: Tensor) -> NDArray[np.int16]:

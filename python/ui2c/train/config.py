@@ -57,6 +57,9 @@ class TrainConfig:
     references: str = "hybrid"
     """What clips begin from: "hybrid" (blank, true or noisy frame), "blank", or "frame" (true or
     noisy, never blank)."""
+    searched: bool = False
+    """Motion as an encoder finds it, on decoded references at the quality of each clip, with blocks
+    and the precision of each unit, instead of the shards' vectors. The model then has both."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from ui2c import _core
+from ui2c.motion import Planes
 from ui2c.network.config import KNOTS, QUALITIES
 from ui2c.network.weights import FILTER_SETS, Model, load_model, save_model
-from ui2c.pair import PairCoder, Planes
+from ui2c.pair import PairCoder
 from ui2c.train.clips import SUFFIXES, VALIDATION
 from ui2c.video import open_source
 

@@ -20,13 +20,11 @@ from ui2c.network.config import STILL_OFFSETS
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
+from ui2c.train.searched import FACTORS, Motion
 
 LEAD = 16
 """Most rows by which a still is better than the units after it: these learn to keep a reference
 that is better than what they would make of it, and an encoder may choose."""
-
-FACTORS = (8, 4, 4)
-"""By how much Y, U and V are unshuffled in a packed frame."""
 
 
 @dataclass
@@ -223,6 +221,7 @@ def run_clip(
     rgb_weight: float = 0.0,
     recompute: bool = False,
     weights_yuv: tuple[float, float, float] = (6.0, 1.0, 1.0),
+    searched: bool = False,
 ) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
@@ -232,7 +231,8 @@ def run_clip(
     The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
     eighths. With
     `recompute` only the states between units are kept and the way back computes each unit again:
-    a third more work, a fraction of the memory, the same gradients.
+    a third more work, a fraction of the memory, the same gradients. With `searched` motion and
+    blocks are those that an encoder finds on what was decoded; else those of the batch, no blocks.
     """
     config = codec.config
     n, _, height, width, _ = batch.frames.shape
@@ -246,6 +246,7 @@ def run_clip(
     still_offsets = torch.tensor(STILL_OFFSETS, device=device)
     last_alone = torch.tensor([0.0, 1.0], device=device)
 
+    motion = Motion(config, batch.frames, start.rows) if searched and config.motion else None
     adapted = codec.start(start.reference)
     reference = start.reference
     blank = start.blank
@@ -269,16 +270,20 @@ def run_clip(
         rows = rows.clamp(max=63)
         prediction = None
         if config.motion:
-            prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
-            prediction = prediction * (~blank)[:, None, None, None]
+            if motion is not None:
+                prediction = motion.predict(unit, cycle, blank, reference)
+            else:
+                prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
+                prediction = prediction * (~blank)[:, None, None, None]
         inputs = codec, adapted, source, prediction, base, rows, blank, mask
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )
-        error = plane_errors(source - result.decoded)
+        shown = result.decoded if motion is None else motion.mend(unit, result.decoded)
+        error = plane_errors(source - shown)
         distortion = (error * plane_weights).sum(-1)
         if rgb_weight:
-            difference = source - result.decoded
+            difference = source - shown
             distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
         latent_bpp = latent_bpp + result.latent_bits / pixels
         hyper_bpp = hyper_bpp + result.hyper_bits / pixels

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ class Trainer:
         self.codec = first_weights(
             config.model, config.init, self.first_clips, config.plane_weights
         ).to(self.device)
+        if config.searched:
+            self.codec.config = with_blocks(self.codec.config)
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
@@ -82,7 +85,13 @@ class Trainer:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
         config = self.config
         result = run_clip(
-            self.codec, batch, start, config.rgb_weight, stage.recompute, config.plane_weights
+            self.codec,
+            batch,
+            start,
+            config.rgb_weight,
+            stage.recompute,
+            config.plane_weights,
+            config.searched,
         )
         rate = result.latent_bpp + result.hyper_bpp
         weight = self.codec.config.distortion_weight
@@ -234,6 +243,13 @@ class Trainer:
         }
         self.records.row("log", self.step, row)
         print(f"step {self.step}", *(f"{k} {v}" for k, v in row.items()), flush=True)
+
+
+def with_blocks(config: CodecConfig) -> CodecConfig:
+    """The same size with the motion that `TrainConfig.searched` trains for, if it can have it."""
+    if not config.motion or config.frames_per_unit != 2:
+        return config
+    return replace(config, blocks=True, chosen_precision=True)
 
 
 def mean(window: list[Result], field: str) -> float:

@@ -1,8 +1,8 @@
 //! Blocks: what they do, and what the search makes of two frames.
 
 use proptest::prelude::*;
-use ui2c_core::motion::blocks::{Aim, Blend, Blocks, Cell, apply, search};
-use ui2c_core::motion::{Field, Plane, Sample, compensate};
+use ui2c_core::motion::blocks::{Aim, Blend, Blocks, Cell, adjoint, apply, search};
+use ui2c_core::motion::{Field, Gradients, Plane, Sample, compensate};
 
 type Planes<S> = [Vec<S>; 3];
 
@@ -117,6 +117,66 @@ proptest! {
             prop_assert!(error(&applied[0]) < error(&d));
         }
     }
+}
+
+proptest! {
+    /// ⟨g, apply(base, other)⟩ = ⟨base part, base⟩ + ⟨other part, other⟩, far from clamping.
+    #[test]
+    fn the_adjoint_is_the_transpose(
+        width in 1usize..60,
+        height in 1usize..40,
+        seed in any::<u64>(),
+        far in prop_oneof![Just(40i16), Just(2000i16)],
+    ) {
+        let mut state = seed;
+        let mut random = |range: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % range
+        };
+        let mut planes = || sizes(width, height)
+            .map(|(w, h)| (0..w * h).map(|_| 20_000 + random(20_000) as u16).collect::<Vec<_>>());
+        let (base, other) = (planes(), planes());
+        let gradient = planes().map(|plane| -> Vec<f32> {
+            plane.iter().map(|&s| f32::from(s) / 20_000.0 - 1.5).collect()
+        });
+        let (rows, columns) = (height.div_ceil(16), width.div_ceil(16));
+        let mut vector = || [0; 2].map(|_| random(2 * far as u64 + 1) as i16 - far);
+        let cells: Vec<Cell> = (0..rows * columns).map(|k| match k % 5 {
+            0 => Cell::Whole(Blend::Mean, vector()),
+            1 => Cell::Quarters(Blend::Replace, [(); 4].map(|()| vector())),
+            2 => Cell::Kept,
+            3 => Cell::Whole(Blend::Replace, vector()),
+            _ => Cell::Quarters(Blend::Mean, [(); 4].map(|()| vector())),
+        }).collect();
+        let blocks = Blocks::new(rows, columns, cells).unwrap();
+        let applied = apply(borrow(&base, width, height), borrow(&other, width, height), &blocks, 16)
+            .unwrap();
+        let [y, u, v] = &gradient;
+        let [to_base, to_other] =
+            adjoint(Gradients { width, height, planes: [y, u, v] }, &blocks).unwrap();
+        for k in 0..3 {
+            let product = |a: &[f32], b: &[u16]| -> f64 {
+                a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+            };
+            let forward = product(&gradient[k], &applied[k]);
+            let backward = product(&to_base[k], &base[k]) + product(&to_other[k], &other[k]);
+            // Each sample of the mended frame is rounded by up to one in all.
+            let tolerance = 0.6 * gradient[k].len() as f64 + 1.0;
+            prop_assert!((forward - backward).abs() < tolerance, "{forward} and {backward}");
+        }
+    }
+}
+
+#[test]
+fn the_adjoint_refuses_other_sizes() {
+    let blocks = Blocks::new(1, 2, vec![Cell::Kept; 2]).unwrap();
+    let planes = [vec![0.0; 32 * 16], vec![0.0; 16 * 8], vec![0.0; 16 * 8]];
+    let [y, u, v] = &planes;
+    assert!(adjoint(Gradients { width: 32, height: 16, planes: [y, u, v] }, &blocks).is_ok());
+    assert!(adjoint(Gradients { width: 16, height: 32, planes: [y, u, v] }, &blocks).is_err());
+    assert!(
+        adjoint(Gradients { width: 32, height: 16, planes: [y, u, &v[1..]] }, &blocks).is_err()
+    );
 }
 
 #[test]

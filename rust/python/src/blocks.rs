@@ -6,7 +6,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use ui2c_core::motion::blocks::{self, Aim, Blend, Cell};
-use ui2c_core::motion::{Sample, Vector};
+use ui2c_core::motion::{Gradients, Sample, Vector};
 
 use crate::errors::convert;
 use crate::motion::{NumpyPlanes, borrow, plane};
@@ -14,7 +14,8 @@ use crate::motion::{NumpyPlanes, borrow, plane};
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Blocks>()?;
     m.add_function(wrap_pyfunction!(search_blocks, m)?)?;
-    m.add_function(wrap_pyfunction!(apply_blocks, m)?)
+    m.add_function(wrap_pyfunction!(apply_blocks, m)?)?;
+    m.add_function(wrap_pyfunction!(blocks_adjoint, m)?)
 }
 
 /// The blocks of one frame, by cells of 16 × 16 luma samples.
@@ -169,4 +170,28 @@ fn apply_typed<'py, S: Sample + Element>(
     });
     let mut next = || planes.next().expect("three planes");
     Ok((next()?, next()?, next()?))
+}
+
+/// Gradients of the planes of `base` and `other`, given those of `apply_blocks(base, other, …)`.
+#[pyfunction]
+fn blocks_adjoint<'py>(
+    py: Python<'py>,
+    gradients: [Bound<'py, PyAny>; 3],
+    blocks: &Blocks,
+) -> PyResult<(NumpyPlanes<'py, f32>, NumpyPlanes<'py, f32>)> {
+    let arrays = gradients
+        .iter()
+        .zip(["gradients[0]", "gradients[1]", "gradients[2]"])
+        .map(|(array, name)| borrow::<f32>(array, name, &["height", "width"]))
+        .collect::<PyResult<Vec<_>>>()?;
+    let &[height, width] = arrays[0].shape() else { unreachable!("borrowed as two axes") };
+    let planes = [arrays[0].as_slice()?, arrays[1].as_slice()?, arrays[2].as_slice()?];
+    let gradients = Gradients { width, height, planes };
+    let [base, other] = py.detach(|| blocks::adjoint(gradients, &blocks.0)).map_err(convert)?;
+    let to_numpy = |[y, u, v]: [Vec<f32>; 3]| -> PyResult<NumpyPlanes<'py, f32>> {
+        let half = [height.div_ceil(2), width.div_ceil(2)];
+        let plane = |sums, size: [usize; 2]| PyArray1::from_vec(py, sums).reshape(size);
+        Ok((plane(y, [height, width])?, plane(u, half)?, plane(v, half)?))
+    };
+    Ok((to_numpy(base)?, to_numpy(other)?))
 }

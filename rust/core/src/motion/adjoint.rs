@@ -28,20 +28,7 @@ pub struct Gradients<'a> {
 /// or the field's grid is not the picture's.
 pub fn compensate_adjoint(gradients: Gradients, field: &Field) -> Result<[Vec<f32>; 3]> {
     let Gradients { width, height, planes } = gradients;
-    if !(1..=65_535).contains(&width) || !(1..=65_535).contains(&height) {
-        return Err(Error::invalid(format!("a plane cannot be {width} x {height}")));
-    }
-    let half = [width.div_ceil(2), height.div_ceil(2)];
-    let sizes = [[width, height], half, half];
-    for (k, (plane, [width, height])) in planes.iter().zip(sizes).enumerate() {
-        if plane.len() != field.frames() * width * height {
-            return Err(Error::invalid(format!(
-                "gradients[{k}]: {} samples are not {} frames of {width} x {height}",
-                plane.len(),
-                field.frames()
-            )));
-        }
-    }
+    let sizes = check_gradients(&gradients, field.frames())?;
     if field.step() != 0 {
         check_grid(field, width, height)?;
     }
@@ -59,6 +46,25 @@ pub fn compensate_adjoint(gradients: Gradients, field: &Field) -> Result<[Vec<f3
         }
         out.fold()
     }))
+}
+
+/// The sizes of the planes that `frames` frames of gradients are of.
+pub(super) fn check_gradients(gradients: &Gradients, frames: usize) -> Result<[[usize; 2]; 3]> {
+    let &Gradients { width, height, planes } = gradients;
+    if !(1..=65_535).contains(&width) || !(1..=65_535).contains(&height) {
+        return Err(Error::invalid(format!("a plane cannot be {width} x {height}")));
+    }
+    let half = [width.div_ceil(2), height.div_ceil(2)];
+    let sizes = [[width, height], half, half];
+    for (k, (plane, [width, height])) in planes.iter().zip(sizes).enumerate() {
+        if plane.len() != frames * width * height {
+            return Err(Error::invalid(format!(
+                "gradients[{k}]: {} samples are not {frames} frames of {width} x {height}",
+                plane.len(),
+            )));
+        }
+    }
+    Ok(sizes)
 }
 
 /// Without a field every frame is the reference.

@@ -6,11 +6,13 @@
 //! it is coded better. `docs/bitstream.md`, "Blocks", is the specification; how blocks are found
 //! (`search`) is the encoder's own affair.
 
+mod adjoint;
 mod apply;
 mod code;
 mod search;
 mod tables;
 
+pub use adjoint::adjoint;
 pub use apply::apply;
 pub use code::{decode, encode};
 pub use search::{Aim, search};

@@ -1,0 +1,185 @@
+"""How an encoder finds motion: fields and blocks, priced for the quality they are coded at.
+
+Frames here are planes of the coded size. Nothing in this file binds a decoder.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ui2c import _core
+
+Plane = NDArray[Any]
+Planes = tuple[Plane, ...]
+"""Y, U and V of a 4:2:0 picture: uint8 at 8 bits, uint16 above."""
+
+LEAST_WEIGHT = 100.0
+"""λ below which forward blocks are not looked for: they hardly pay there, and take time."""
+
+USUAL = 0.985
+"""What the cost of the usual precision counts: another must be clearly better."""
+
+
+class Field(NamedTuple):
+    """A motion field: int16 `[frames, rows, columns, 2]`, one vector per `step` luma samples.
+
+    Step 0 stands for none. Vectors, also of blocks, are multiples of `2^shift` quarter samples.
+    """
+
+    step: int
+    vectors: NDArray[np.int16] | None
+    shift: int
+
+    def guesses(self, index: int | None, rows: int, columns: int) -> NDArray[np.int16]:
+        """What the field says of the vectors of blocks, `[rows, columns, 2]`.
+
+        Of forward blocks of the frame `index`: its motion; of backward blocks (None): the first
+        frame's less the last one's.
+        """
+        if not self.step or self.vectors is None:
+            return np.zeros((rows, columns, 2), np.int16)
+        first, last = self.vectors[0], self.vectors[-1]
+        motion = first - last if index is None else self.vectors[index]
+        row, column = (np.arange(n) * 16 // self.step for n in (rows, columns))
+        return np.ascontiguousarray(motion[row[:, None], column])
+
+    def bits(self) -> float:
+        """What it takes in the stream."""
+        if not self.step or self.vectors is None:
+            return 0.0
+        return _core.motion_bits(self.vectors >> self.shift)
+
+    def predict(self, reference: Planes, frames: int, bit_depth: int = 8) -> list[Planes]:
+        """What it makes of the reference, for each of so many frames."""
+        y, u, v = reference
+        if not self.step or self.vectors is None:
+            return [(y, u, v)] * frames
+        return list(_core.compensate((y, u, v), self.step, self.vectors, bit_depth=bit_depth))
+
+
+def search_field(
+    reference: Plane,
+    frames: Sequence[Plane],
+    weight: float,
+    shift: int,
+    *,
+    bit_depth: int = 8,
+    effort: str = "default",
+) -> Field:
+    """The motion of luma planes from that of the reference, at λ = `weight`."""
+    step, vectors = _core.search_motion(
+        reference,
+        np.stack(frames),
+        bit_depth=bit_depth,
+        lagrangian=motion_lagrangian(weight, shift),
+        shift=shift,
+        effort=effort,
+    )
+    return Field(step, vectors, shift)
+
+
+def choose_field(
+    search: Callable[[int], Field], cost: Callable[[Field], float], usual: int
+) -> Field:
+    """The motion of a unit in the precision that suits it: what `search` finds with that shift.
+
+    Quarters suit a slow pan of fine detail at any qp, halves most else where rates are low. Whole
+    samples are never tried: what they spare, the units to come pay for.
+    """
+
+    def weighed(field: Field) -> float:
+        return cost(field) * (USUAL if field.shift == usual else 1.0)
+
+    return min((search(shift) for shift in (0, 1)), key=weighed)
+
+
+def field_cost(
+    field: Field,
+    predicted: Sequence[Plane],
+    frames: Sequence[Plane],
+    weight: float,
+    bit_depth: int = 8,
+) -> float:
+    """About how many bits a unit takes with a field, given its luma planes and their prediction.
+
+    A residual of variance v in an 8 × 8 block takes log2(1 + v / d) / 2 bits a sample at the
+    distortion d; the networks need half of that.
+    """
+    distortion = motion_lagrangian(weight, 0) / 2
+    bits = field.bits()
+    for prediction, frame in zip(predicted, frames, strict=True):
+        difference = prediction.astype(np.float32) - frame
+        difference *= 0.5 ** (bit_depth - 8)
+        rows, columns = (side // 8 for side in difference.shape)
+        squares = np.square(difference).reshape(rows, 8, columns, 8).mean(axis=(1, 3))
+        bits += 16 * float(np.log2(1 + squares / distortion).sum())
+    return bits
+
+
+def search_forward(
+    source: Plane,
+    predicted: Plane,
+    reference: Plane,
+    field: Field,
+    index: int,
+    weight: float,
+    bit_depth: int = 8,
+) -> _core.Blocks | None:
+    """Blocks of the reference where the field predicts the frame `index` badly; luma planes."""
+    if weight < LEAST_WEIGHT:
+        return None
+    return _core.search_blocks(
+        source,
+        predicted,
+        reference,
+        field.guesses(index, *cells(source)),
+        lagrangian=motion_lagrangian(weight, field.shift),
+        shift=field.shift,
+        bit_depth=bit_depth,
+        trust=block_trust(weight),
+    )
+
+
+def search_backward(
+    source: Plane, first: Plane, last: Plane, field: Field, weight: float, bit_depth: int = 8
+) -> _core.Blocks | None:
+    """Blocks of a unit's last decoded frame where its first, of `source`, is poor; luma planes."""
+    return _core.search_blocks(
+        source,
+        first,
+        last,
+        field.guesses(None, *cells(source)),
+        # Half of what a bit of latents costs: better for the mean of the frames' PSNR.
+        lagrangian=32512.5 / weight,
+        shift=field.shift,
+        bit_depth=bit_depth,
+    )
+
+
+def cells(luma: Plane) -> tuple[int, int]:
+    """Rows and columns of the cells that blocks are in."""
+    height, width = luma.shape
+    return -(-height // 16), -(-width // 16)
+
+
+def motion_lagrangian(weight: float, shift: int) -> float:
+    """What a bit of the motion field may cost, in squared 8-bit codes, where λ is `weight`.
+
+    A bit of latents costs 65025 / λ. The coarser the latents, the more a better prediction spares
+    the units to come, which the search does not see: from λ 1830 down to 96 the price falls to 0.35
+    of that (found on training clips). Vectors that are coarse, by `shift`, may cost a quarter more.
+    """
+    coarse = math.log(1830 / weight) / math.log(19.1)
+    return float(0.35 ** min(max(coarse, 0), 1)) * 65025 / weight * (1.25 if shift else 1.0)
+
+
+def block_trust(weight: float) -> float:
+    """How far the search for forward blocks trusts its own estimate of the bits they save, at λ.
+
+    It is right where rates are high; the coarser the latents, the less of a residual is coded.
+    """
+    coarse = math.log(1830 / weight) / math.log(6.1)
+    return 1.4 * float(0.36 ** min(max(coarse, 0), 1))

@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 SEEDS = HERE / "seeds" / "decoder"
 GOLDEN = HERE.parent / "tests" / "golden"
 
-NAMES = ("nano", "mended")
-"""Golden weights, without and with blocks, filters and vectors of chosen precision."""
+NAMES = ("nano", "mended", "between")
+"""Golden weights: without and with blocks, filters and vectors of chosen precision; bidirectional."""
 
 LIMITS = ui2c.Limits(max_pixels=256 * 256, max_unit_bytes=1 << 16, max_frames=1000)
 SECONDS = 20.0

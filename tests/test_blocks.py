@@ -16,9 +16,9 @@ from ui2c.network.weights import load_model, random_model, save_model
 from ui2c.pair import CodedUnit, PairCoder
 
 
-def blocks_model(seed: int = 4) -> Any:
+def blocks_model(seed: int = 4, bidirectional: bool = False) -> Any:
     model = random_model("nano", seed=seed)
-    return replace(model, config=replace(model.config, blocks=True))
+    return replace(model, config=replace(model.config, blocks=True, bidirectional=bidirectional))
 
 
 def some_blocks(rows: int, columns: int, seed: int) -> _core.Blocks:
@@ -89,9 +89,10 @@ def test_coding_gives_back_the_blocks(rows: int, columns: int, shift: int, seed:
     np.testing.assert_array_equal(decoded.vectors, blocks.vectors)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("width", "height", "shown"), [(90, 70, 2), (64, 48, 2), (50, 38, 1)])
-def test_both_sides_show_the_same(width: int, height: int, shown: int) -> None:
-    model = blocks_model()
+def test_both_sides_show_the_same(width: int, height: int, shown: int, bidirectional: bool) -> None:
+    model = blocks_model(bidirectional=bidirectional)
     reference, *frames = moving_frames(1 + shown, width, height, 8, seed=2)
     encoder, decoder, plain = (PairCoder(model, width=width, height=height) for _ in range(3))
     for coder in (encoder, decoder, plain):
@@ -99,6 +100,7 @@ def test_both_sides_show_the_same(width: int, height: int, shown: int) -> None:
     blocks = some_blocks(-(-height // 16), -(-width // 16), seed=5)
     encoder._search_forward = lambda *_: blocks  # type: ignore[method-assign]
     encoder._search_backward = lambda *_: blocks  # type: ignore[method-assign]
+    encoder._search_between = lambda *_: blocks  # type: ignore[method-assign]
     unit = encoder.encode(frames, qp=30, cycle=1, intra=False)
     decoded = decode(decoder, unit)
     for ours, theirs in zip(encoder.decoded, decoded, strict=False):
@@ -109,8 +111,38 @@ def test_both_sides_show_the_same(width: int, height: int, shown: int) -> None:
 
     plain._search_forward = lambda *_: None  # type: ignore[method-assign]
     plain._search_backward = lambda *_: None  # type: ignore[method-assign]
+    plain._search_between = lambda *_: None  # type: ignore[method-assign]
     plain.encode(frames, qp=30, cycle=1, intra=False)
     assert plain.feature_hash != encoder.feature_hash
+
+
+def test_the_first_frame_is_predicted_from_the_last() -> None:
+    """A model that changes nothing shows what was predicted, and then by blocks of the last."""
+    model = blocks_model(bidirectional=True)
+    reference, *frames = moving_frames(3, 64, 48, 8, seed=2)
+    for p in (*model.codec.heads_out.parameters(), *model.codec.heads.parameters()):
+        p.data.zero_()
+    coder = PairCoder(model, width=64, height=48)
+    coder.refer_to(reference)
+    blocks = some_blocks(3, 4, seed=5)
+    coder._search_between = lambda *_: blocks  # type: ignore[method-assign]
+    coder._search_forward = lambda *_: None  # type: ignore[method-assign]
+    unit = coder.encode(frames, qp=30, cycle=1, intra=False)
+    # The last frame is its prediction by the field; the first that, with blocks of the last.
+    alone = PairCoder(model, width=64, height=48)
+    alone.refer_to(reference)
+    alone._search_between = lambda *_: None  # type: ignore[method-assign]
+    alone._search_forward = lambda *_: None  # type: ignore[method-assign]
+    alone.encode(frames, qp=30, cycle=1, intra=False)
+    first, last = alone.decoded
+    expected = _core.apply_blocks(first, last, blocks)
+    for shown, plane in zip(coder.decoded[0], expected, strict=True):
+        np.testing.assert_array_equal(shown, plane)
+    for shown, plane in zip(coder.decoded[1], last, strict=True):
+        np.testing.assert_array_equal(shown, plane)
+    with pytest.raises(ui2c.CorruptError):
+        alone.refer_to(reference)
+        decode(alone, unit, unit.stream[: len(unit.stream) // 2])
 
 
 def test_nothing_refers_to_backward_blocks() -> None:
@@ -170,13 +202,15 @@ def test_a_file_with_blocks_decodes_to_what_the_encoder_saw(tmp_path: Any) -> No
         assert shown[0].y.shape == (50, 70)
 
 
-def test_damaged_blocks_are_corrupt_or_decode() -> None:
-    model = blocks_model()
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_damaged_blocks_are_corrupt_or_decode(bidirectional: bool) -> None:
+    model = blocks_model(bidirectional=bidirectional)
     reference, *frames = moving_frames(3, 64, 48, 8, seed=2)
     coder = PairCoder(model, width=64, height=48)
     coder.refer_to(reference)
     coder._search_forward = lambda *_: some_blocks(3, 4, seed=5)  # type: ignore[method-assign]
     coder._search_backward = lambda *_: some_blocks(3, 4, seed=6)  # type: ignore[method-assign]
+    coder._search_between = lambda *_: some_blocks(3, 4, seed=6)  # type: ignore[method-assign]
     unit = coder.encode(frames, qp=30, cycle=1, intra=False)
     corrupt = 0
     for place in range(0, len(unit.stream), 3):

@@ -16,15 +16,17 @@ from ui2c.network.packing import pack
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import PairCoder
 from ui2c.train.config import Stage
+from ui2c.train.graph import run_unit
 from ui2c.train.loop import Trainer
-from ui2c.train.searched import Motion
+from ui2c.train.searched import Motion, planes_of
 
 ROW = 40
 
 
-def model() -> Model:
+def model(bidirectional: bool = False) -> Model:
     plain = random_model("nano", seed=4)
-    return replace(plain, config=replace(plain.config, blocks=True, chosen_precision=True))
+    config = replace(plain.config, blocks=True, chosen_precision=True, bidirectional=bidirectional)
+    return replace(plain, config=config)
 
 
 def clip(seed: int = 2) -> list[Planes]:
@@ -74,6 +76,43 @@ def test_training_sees_what_the_encoder_makes() -> None:
         blocks += int(not torch.equal(shown, decoded))
         reference = coder.frames[-1]
     assert blocks
+
+
+def test_a_unit_is_trained_as_it_is_coded() -> None:
+    """Both frames, the first with blocks of the last in its prediction: on either side alike."""
+    frames = clip()
+    coder = Spy(model(bidirectional=True), width=96, height=64)
+    config, codec = coder.model.config, coder.model.codec
+    search = Motion(config, packed(frames)[None], torch.tensor([ROW]))
+    coder.refer_to(frames[0])
+    unit = coder.encode(frames[1:3], qp=63 - ROW, cycle=1, intra=False)
+    reference = packed([frames[0]])
+    prediction = search.predict(0, torch.tensor([1]), torch.tensor([False]), reference)
+    assert search.between[0] is not None
+    with torch.no_grad():
+        result = run_unit(
+            codec,
+            codec.start(reference),
+            torch.cat([packed([frame]) for frame in frames[1:3]], dim=-1),
+            prediction,
+            torch.tensor([ROW]),
+            coder._rows(63 - ROW, 1, False),
+            torch.tensor([False]),
+            coder._mask,
+            search.between,
+        )
+    for k, frame in enumerate(coder.frames):
+        trained = planes_of(result.decoded[..., 96 * k : 96 * k + 96])[0]
+        for plane, expected in zip(trained, frame, strict=True):
+            off = np.abs(plane.astype(int) - expected)
+            assert off.max() <= 1 and off.mean() < 0.01
+    bits = unit.estimated_bits - unit.motion_bits
+    assert abs(float(result.rounded_bits) - bits) < 0.05 * bits + 50
+
+    plain = Spy(model(), width=96, height=64)
+    plain.refer_to(frames[0])
+    plain.encode(frames[1:3], qp=63 - ROW, cycle=1, intra=False)
+    assert any((a != b).any() for a, b in zip(plain.frames[0], coder.frames[0], strict=True))
 
 
 def test_blank_units_have_neither_prediction_nor_blocks() -> None:
@@ -131,7 +170,7 @@ def test_a_searched_run_resumes_and_its_model_has_blocks(
     for a, b in zip(trainer.codec.parameters(), resumed.codec.parameters(), strict=True):
         assert torch.equal(a, b)
     saved = load_model(tmp_path / "whole" / "nano.safetensors").config
-    assert saved.blocks and saved.chosen_precision
+    assert saved.blocks and saved.chosen_precision and saved.bidirectional
 
 
 @pytest.mark.parametrize("name", ["nano-single", "nano-implicit"])

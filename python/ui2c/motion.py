@@ -143,6 +143,25 @@ def search_forward(
     )
 
 
+def search_between(
+    source: Plane, predicted: Plane, last: Plane, field: Field, weight: float, bit_depth: int = 8
+) -> _core.Blocks | None:
+    """Blocks of a unit's last frame that better the prediction of its first; luma planes.
+
+    `last` is a source frame, too: the decoded one is not there yet.
+    """
+    return _core.search_blocks(
+        source,
+        predicted,
+        last,
+        field.guesses(None, *cells(source)),
+        lagrangian=motion_lagrangian(weight, field.shift),
+        shift=field.shift,
+        bit_depth=bit_depth,
+        trust=block_trust(weight),
+    )
+
+
 def search_backward(
     source: Plane, first: Plane, last: Plane, field: Field, weight: float, bit_depth: int = 8
 ) -> _core.Blocks | None:

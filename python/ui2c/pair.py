@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ui2c import _core, motion
 from ui2c.motion import Field, Planes
-from ui2c.network.codec import Context
+from ui2c.network.codec import FRAME_CHANNELS, Context
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SKIP, checkerboard, scale_of
 from ui2c.network.weights import Model
@@ -139,10 +139,17 @@ class PairCoder:
                 blocks = self._search_forward(frame, predicted[k], field, k, qp)
                 motion_bits += coder.put_blocks(blocks, *self._block_coding(field, k))
                 predicted[k] = self._mend(predicted[k], self._reference, blocks)
-        prediction = self._pack_prediction(predicted, intra)
+        between = None
+        expected = predicted
+        if config.bidirectional and not intra:
+            between = self._search_between(padded, predicted, field, qp)
+            motion_bits += coder.put_blocks(between, *self._block_coding(field, None))
+            # The last frame as it is: decoded it will be nearly that.
+            expected = [self._mend(predicted[0], padded[-1], between), *predicted[1:]]
+        prediction = self._pack_prediction(expected, intra)
         residual = source if prediction is None else source - prediction
 
-        context = self._context(intra, prediction, rows)
+        context = self._context(intra, self._known(predicted, between, intra), rows)
         y = codec.analyse(residual, context.context, rows)
         z = codec.prior.hyper_encode(y)
         z_index = self._hyper_index(qp, intra, z.shape)
@@ -161,10 +168,10 @@ class PairCoder:
         symbols = first + second
         coder.put(self.model.tables, _indexes(index), _symbols(symbols))
         frames = self._finish(
-            symbols, mean, second_mean, quantiser, context, prediction, rows, intra
+            symbols, mean, second_mean, quantiser, context, predicted, between, rows, intra
         )
         blocks = None
-        if config.has_blocks(intra):
+        if config.has_blocks(intra) and not config.bidirectional:
             blocks = self._search_backward(padded[0], frames, field, qp)
             motion_bits += coder.put_blocks(blocks, *self._block_coding(field, None))
         shown = self._shown(frames, blocks, intra)
@@ -227,15 +234,17 @@ class PairCoder:
             for k in range(config.frames_per_unit):
                 blocks = coder.get_blocks(*self._block_coding(field, k))
                 predicted[k] = self._mend(predicted[k], self._reference, blocks)
-        prediction = self._pack_prediction(predicted, intra)
-        context = self._context(intra, prediction, rows)
+        between = None
+        if config.bidirectional and not intra:
+            between = coder.get_blocks(*self._block_coding(field, None))
+        context = self._context(intra, self._known(predicted, between, intra), rows)
         z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
         z = self._read(coder, self._hyper_index(qp, intra, z_shape))
         parameters = codec.prior.first_stage(self._tensor(z, z_shape), context.tap)
         quantiser, fractional, mean = codec.prior.split(parameters)
         decoded = self._read(coder, _indexes(fractional.round()))
         blocks = None
-        if config.has_blocks(intra):
+        if config.has_blocks(intra) and not config.bidirectional:
             blocks = coder.get_blocks(*self._block_coding(field, None))
         filters = self._filters_before(intra)
         if config.post_filter:
@@ -245,7 +254,7 @@ class PairCoder:
         first = symbols * self._mask
         second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
         frames = self._finish(
-            symbols, mean, second_mean, quantiser, context, prediction, rows, intra
+            symbols, mean, second_mean, quantiser, context, predicted, between, rows, intra
         )
         self._filters = filters
         self._show(self._shown(frames, blocks, intra))
@@ -258,23 +267,24 @@ class PairCoder:
         second_mean: Tensor,
         quantiser: Tensor,
         context: Context,
-        prediction: Tensor | None,
+        predicted: list[Planes],
+        between: _core.Blocks | None,
         rows: Tensor,
         intra: bool,
     ) -> list[Planes]:
         """From symbols to feature and pictures of the coded size; both sides come by here."""
         mean = mean * self._mask + second_mean * (1 - self._mask)
-        codec, config = self.model.codec, self.model.config
+        codec = self.model.codec
         y = (symbols + mean) * quantiser
         self._feature = codec.synthesise(y, context.context, rows)
         self.feature_hash = _core.crc32c(self._feature.cpu().numpy().tobytes())
         blank = torch.tensor([intra], device=self.device)
-        detail = codec.detail(y, rows)
-        frames = codec.render(self._feature, detail, prediction, rows, blank)
-        coded = []
-        for frame in frames.split(frames.shape[-1] // config.frames_per_unit, dim=-1):
-            planes = unpack(frame, self.bit_depth)
-            coded.append(tuple(plane[0].cpu().numpy().astype(self._dtype) for plane in planes))
+        changes = codec.changes(self._feature, codec.detail(y, rows), rows, blank)
+        prediction = self._pack_prediction(predicted, intra)
+        coded = self._unpack(changes if prediction is None else changes + prediction)
+        if between is not None:
+            base = self._mend(predicted[0], coded[-1], between)
+            coded[0] = self._unpack(changes[..., :FRAME_CHANNELS] + self._pack([base]))[0]
         self._reference = coded[-1]
         return coded
 
@@ -334,6 +344,14 @@ class PairCoder:
             return None
         planes = source[0], predicted[0], self._reference[0]
         return motion.search_forward(*planes, field, index, self._weight(qp), self.bit_depth)
+
+    def _search_between(
+        self, sources: list[Planes], predicted: list[Planes], field: Field, qp: int
+    ) -> _core.Blocks | None:
+        if self.motion == "fast":
+            return None
+        planes = sources[0][0], predicted[0][0], sources[-1][0]
+        return motion.search_between(*planes, field, self._weight(qp), self.bit_depth)
 
     def _search_backward(
         self, source: Planes, frames: list[Planes], field: Field, qp: int
@@ -411,6 +429,14 @@ class PairCoder:
         assert self._reference is not None
         return field.predict(self._reference, config.frames_per_unit, self.bit_depth)
 
+    def _known(
+        self, predicted: list[Planes], between: _core.Blocks | None, intra: bool
+    ) -> Tensor | None:
+        """What is known of the unit before its latents: the last frame stands for itself."""
+        if between is not None:
+            predicted = [self._mend(predicted[0], predicted[-1], between), *predicted[1:]]
+        return self._pack_prediction(predicted, intra)
+
     def _pack_prediction(self, predicted: list[Planes], intra: bool) -> Tensor | None:
         """Packed prediction of all frames of the unit; zeros (grey) for a blank start."""
         config = self.model.config
@@ -427,6 +453,13 @@ class PairCoder:
             planes = (torch.from_numpy(plane.astype(np.int32))[None] for plane in frame)
             packed.append(pack(planes, self.bit_depth))
         return torch.cat(packed, dim=-1).to(self.device)
+
+    def _unpack(self, frames: Tensor) -> list[Planes]:
+        unpacked = []
+        for frame in frames.split(FRAME_CHANNELS, dim=-1):
+            planes = unpack(frame, self.bit_depth)
+            unpacked.append(tuple(plane[0].cpu().numpy().astype(self._dtype) for plane in planes))
+        return unpacked
 
     def _pad(self, frame: Planes) -> Planes:
         """Repeats right and lower edges up to the coded size."""

@@ -191,7 +191,9 @@ def _write_pictures() -> None:
         chosen_precision=True,
         coarse_motion=(1000.0, 0.0),
     )
-    for name, codec in (("nano", plain), ("mended", mended)):
+    between = random_model("nano", 1).codec
+    between.config = replace(mended.config, bidirectional=True)
+    for name, codec in (("nano", plain), ("mended", mended), ("between", between)):
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():
             defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))

@@ -123,7 +123,14 @@ class Codec(nn.Module):
         rows: Tensor,
         blank: Tensor,
     ) -> Tensor:
-        """Packed frames `[n, h, w, frames · 96]`: prediction plus gated head outputs and detail.
+        """Packed frames `[n, h, w, frames · 96]`: the prediction, changed."""
+        changes = self.changes(feature, detail, rows, blank)
+        return changes if prediction is None else changes + prediction
+
+    def changes(
+        self, feature: Tensor, detail: Tensor | None, rows: Tensor, blank: Tensor
+    ) -> Tensor:
+        """Gated head outputs and detail, `[n, h, w, frames · 96]`: frames less their prediction.
 
         `blank`, bool `[n]`, marks samples that start from nothing: their gate is one.
         """
@@ -138,5 +145,4 @@ class Codec(nn.Module):
             if detail is not None:
                 h = h + detail[..., i * FRAME_CHANNELS : (i + 1) * FRAME_CHANNELS]
             outputs.append(h if gates is None else h * gates[..., i : i + 1])
-        frames = torch.cat(outputs, dim=-1)
-        return frames if prediction is None else frames + prediction
+        return torch.cat(outputs, dim=-1)

@@ -37,7 +37,9 @@ class CodecConfig:
     distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
     below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
     in whole ones; with `chosen_precision` that is the usual choice, and each inter unit says its
-    own. With `blocks` inter units carry blocks that mend their predictions and their first frame.
+    own. With `blocks` inter units carry blocks that mend their predictions and their first frame;
+    with `bidirectional` those of the first frame are part of its prediction, which the last one,
+    decoded before it, is another half of.
     With `post_filter` units carry the filters of what is shown. Depths count blocks of the network.
     """
 
@@ -64,6 +66,7 @@ class CodecConfig:
     blocks: bool = False
     post_filter: bool = False
     chosen_precision: bool = False
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -78,6 +81,8 @@ class CodecConfig:
             raise ValueError(f"lambdas must be positive and rise, not {self.lambdas}")
         if not 0 <= self.coarse_motion[1] <= self.coarse_motion[0] < math.inf:
             raise ValueError(f"coarse_motion must fall, to 0 at least, not {self.coarse_motion}")
+        if self.bidirectional and not (self.blocks and self.motion and self.frames_per_unit == 2):
+            raise ValueError("bidirectional needs blocks, motion and two frames a unit")
         if self.frames_per_unit not in (1, 2):
             raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
 
@@ -115,7 +120,9 @@ class CodecConfig:
 
     def single(self) -> "CodecConfig":
         """The single-frame variant: one frame a latent, one head."""
-        return replace(self, name=f"{self.name}-single", frames_per_unit=1, still=False)
+        return replace(
+            self, name=f"{self.name}-single", frames_per_unit=1, still=False, bidirectional=False
+        )
 
     def with_stills(self) -> "CodecConfig":
         """The same with stills: for sizes that have none."""
@@ -123,7 +130,9 @@ class CodecConfig:
 
     def without_motion(self) -> "CodecConfig":
         """The paper's network: no motion field, no prediction, no gate, no linear path."""
-        return replace(self, name=f"{self.name}-implicit", motion=False, linear=False)
+        return replace(
+            self, name=f"{self.name}-implicit", motion=False, linear=False, bidirectional=False
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

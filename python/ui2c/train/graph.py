@@ -4,6 +4,7 @@ It runs the modules of `ui2c.network`; only rounding is softened: what is decode
 straight-through gradient, what is priced carries uniform noise instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 from ui2c import _core
 from ui2c.network.blocks import shuffle, unshuffle
-from ui2c.network.codec import Codec
+from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import STILL_OFFSETS
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
 from ui2c.train import device_compensation
-from ui2c.train.searched import FACTORS, Motion
+from ui2c.train.searched import FACTORS, Motion, mended_first
 
 LEAD = 16
 """Most rows by which a still is better than the units after it: these learn to keep a reference
@@ -186,10 +187,21 @@ def run_unit(
     rows: Tensor,
     blank: Tensor,
     mask: Tensor,
+    between: Sequence[_core.Blocks | None] = (),
 ) -> UnitResult:
-    """Codes the packed frames `source` of one unit, given their prediction."""
-    residual = source if prediction is None else source - prediction
-    tap, context = codec.extract(adapted, prediction, rows)
+    """Codes the packed frames `source` of one unit, given their prediction.
+
+    `between` are the blocks of the last frame that join the prediction of the first: of the source
+    in what is coded, of the prediction in what is known before, of the decoded frame in the end.
+    """
+    known = expected = prediction
+    if prediction is not None and any(between):
+        known = mended_first(prediction, between)
+        mixed = torch.cat((prediction[..., :FRAME_CHANNELS], source[..., FRAME_CHANNELS:]), -1)
+        expected = mended_first(mixed, between)[..., :FRAME_CHANNELS]
+        expected = torch.cat((expected, prediction[..., FRAME_CHANNELS:]), -1)
+    residual = source if expected is None else source - expected
+    tap, context = codec.extract(adapted, known, rows)
     y = codec.analyse(residual, context, rows)
     z = codec.prior.hyper_encode(y)
     z_scale = scale_of(codec.prior.hyper_index(base_rows, blank))
@@ -198,8 +210,8 @@ def run_unit(
     parameters = codec.prior.first_stage(z_rounded, tap)
     step, index, mean = codec.prior.split(parameters)
     scaled = y / step
-    known = (round_through(scaled - mean) + mean) * mask
-    mean = mask * mean + (1 - mask) * codec.prior.second_stage(known, parameters)
+    first_half = (round_through(scaled - mean) + mean) * mask
+    mean = mask * mean + (1 - mask) * codec.prior.second_stage(first_half, parameters)
     centred = scaled - mean
     rounded = round_through(centred)
     scale = scale_of(index)
@@ -208,6 +220,11 @@ def run_unit(
     y = (rounded + mean) * step
     feature = codec.synthesise(y, context, rows)
     decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
+    if prediction is not None and any(between):
+        first, last = decoded.split(FRAME_CHANNELS, dim=-1)
+        base = prediction[..., :FRAME_CHANNELS]
+        mended = mended_first(torch.cat((base, last), -1), between)[..., :FRAME_CHANNELS]
+        decoded = torch.cat((first - base + mended, last), -1)
     with torch.no_grad():
         real = gaussian_bits(rounded, scale).sum((1, 2, 3))
         real = real + gaussian_bits(z_rounded, z_scale).sum((1, 2, 3))
@@ -275,7 +292,8 @@ def run_clip(
             else:
                 prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
                 prediction = prediction * (~blank)[:, None, None, None]
-        inputs = codec, adapted, source, prediction, base, rows, blank, mask
+        between = motion.between if motion is not None else ()
+        inputs = codec, adapted, source, prediction, base, rows, blank, mask, between
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )

@@ -4,6 +4,7 @@ The vectors in the shards were found on the source. These follow the references 
 quality of each clip, and know blocks, which mend a prediction and a unit's first frame.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ class Motion:
         self.weights = [config.distortion_weight(row) for row in self.rows]
         self.shifts: list[int | None] = [None] * len(self.rows)
         self.fields: list[Field | None] = []
+        self.between: list[_core.Blocks | None] = []
+        """Of the unit that was predicted last, the blocks that join the prediction of its first
+        frame, sample by sample."""
 
     def predict(self, unit: int, cycles: Tensor, blank: Tensor, references: Tensor) -> Tensor:
         """Packed predictions of the frames of a unit; zeros where it is blank.
@@ -45,12 +49,13 @@ class Motion:
         search does for the identity.
         """
         decoded = planes_of(references)
-        self.fields = []
+        self.fields, self.between = [], []
         blocks: list[list[_core.Blocks | None]] = []
         predictions = []
         for i, reference in enumerate(decoded):
             if bool(blank[i]):
                 self.fields.append(None)
+                self.between.append(None)
                 blocks.append([])
                 sides = references.shape[1:3]
                 predictions.append(torch.zeros(*sides, 96 * self.config.frames_per_unit))
@@ -60,6 +65,7 @@ class Motion:
             found = self.forward_blocks(i, unit, field, reference, predicted)
             predicted = [mended(p, reference, b) for p, b in zip(predicted, found, strict=True)]
             self.fields.append(field)
+            self.between.append(self.blocks_between(i, unit, field, predicted))
             blocks.append(found)
             predictions.append(packed(predicted))
         prediction = torch.stack(predictions).to(references.device)
@@ -67,7 +73,7 @@ class Motion:
 
     def mend(self, unit: int, decoded: Tensor) -> Tensor:
         """The packed frames of a unit with backward blocks in the first, as it is shown."""
-        if not self.blocks:
+        if not self.blocks or self.config.bidirectional:
             return decoded
         first, last = (planes_of(frame) for frame in decoded.chunk(2, dim=-1))
         found = [
@@ -78,9 +84,7 @@ class Motion:
             )
             for i, field in enumerate(self.fields)
         ]
-        if not any(found):
-            return decoded
-        return Mended.apply(decoded, first, last, found)  # type: ignore[no-any-return]
+        return mended_first(decoded, found)
 
     def luma(self, sample: int, unit: int) -> list[NDArray[np.uint8]]:
         first = 1 + unit * self.config.frames_per_unit
@@ -104,6 +108,14 @@ class Motion:
         field = motion.choose_field(search, cost, usual)
         self.shifts[i] = field.shift
         return field
+
+    def blocks_between(
+        self, i: int, unit: int, field: Field, predicted: list[Planes]
+    ) -> _core.Blocks | None:
+        if not self.config.bidirectional:
+            return None
+        first, last = self.luma(i, unit)
+        return motion.search_between(first, predicted[0][0], last, field, self.weights[i])
 
     def forward_blocks(
         self, i: int, unit: int, field: Field, reference: Planes, predicted: list[Planes]
@@ -160,13 +172,12 @@ class Mended(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]
         ctx,
-        decoded: Tensor,
-        first: list[Planes],
-        last: list[Planes],
+        frames: Tensor,
         blocks: list[_core.Blocks | None],
     ) -> Tensor:
         ctx.blocks = blocks
-        out = decoded.clone()
+        out = frames.clone()
+        first, last = (planes_of(frame) for frame in frames.chunk(2, dim=-1))
         for i, found in enumerate(blocks):
             if found is None:
                 continue
@@ -188,7 +199,14 @@ class Mended(torch.autograd.Function):
             base, other = _core.blocks_adjoint(planes, found)
             out[i, :, :, :96] = packed_gradient(base).to(out.device)
             out[i, :, :, 96:] += packed_gradient(other).to(out.device)
-        return out, None, None, None
+        return out, None
+
+
+def mended_first(frames: Tensor, blocks: Sequence[_core.Blocks | None]) -> Tensor:
+    """Packed pairs of frames `[n, h, w, 192]`, the first with blocks of the last."""
+    if not any(blocks):
+        return frames
+    return Mended.apply(frames, blocks)  # type: ignore[no-any-return]
 
 
 def mended(base: Planes, other: Planes, blocks: _core.Blocks | None) -> Planes:

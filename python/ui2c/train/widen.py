@@ -23,6 +23,7 @@ CHANGEABLE = {
     "blocks",
     "post_filter",
     "chosen_precision",
+    "bidirectional",
 }
 """In what a widened configuration may differ."""
 

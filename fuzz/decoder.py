@@ -24,7 +24,7 @@ SEEDS = HERE / "seeds" / "decoder"
 GOLDEN = HERE.parent / "tests" / "golden"
 
 NAMES = ("nano", "mended", "between")
-"""Golden weights: without and with blocks, filters and vectors of chosen precision; bidirectional."""
+"""Golden weights: plain; with blocks, filters and vectors of chosen precision; bidirectional."""
 
 LIMITS = ui2c.Limits(max_pixels=256 * 256, max_unit_bytes=1 << 16, max_frames=1000)
 SECONDS = 20.0

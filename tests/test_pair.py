@@ -306,3 +306,12 @@ def test_a_coarse_vector_beyond_the_range_is_corrupt() -> None:
     lanes, stream = encoder.finish()
     with pytest.raises(ui2c.CorruptError, match="2047"):
         coder.decode(stream, qp=20, cycle=1, intra=False, motion_step=16, log2_lanes=lanes)
+
+
+def test_large_networks_search_longer_unless_told() -> None:
+    model = load_model("small")
+    assert ui2c.Encoder(model=model).motion == "slow"
+    assert ui2c.Encoder(model=model, motion="fast").motion == "fast"
+    assert ui2c.Encoder(model="tiny").motion == "default"
+    with pytest.raises(ValueError, match="motion must be"):
+        ui2c.Encoder(model=model, motion="slower")

@@ -15,6 +15,7 @@ from ui2c import _core
 from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
 from ui2c.metrics import Psnr, frame_psnr
+from ui2c.motion import usual_effort
 from ui2c.ratecontrol import HIGHEST, Plan, Target
 from ui2c.runtime import check_threads, coding_threads, resolve_device
 from ui2c.scenecut import SceneCut
@@ -55,7 +56,8 @@ class Encoder:
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
       0: only the first. See also `force_intra`.
     - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
-    - `motion`: how long to search for motion: "fast", "default" or "slow".
+    - `motion`: how long to search for motion: "fast", "default" or "slow"; None: slow where that
+      takes little beside the networks (`ui2c.motion.usual_effort`).
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
       decides. A clip without frames needs width and height.
     - `fps`: frames per second. Alternatively `timebase`, in seconds per tick: then each frame is
@@ -85,7 +87,7 @@ class Encoder:
         threads: int | None = None,
         keyint: int = 0,
         scenecut: bool = False,
-        motion: str = "default",
+        motion: str | None = None,
         width: int | None = None,
         height: int | None = None,
         bit_depth: int | None = None,
@@ -100,7 +102,7 @@ class Encoder:
         self.target = Target(qp, bitrate, buffer, duration, size, first_pass, qp_range)
         if keyint < 0:
             raise ValueError(f"keyint must be 0 (only the first unit) or more, not {keyint}")
-        if motion not in MOTION_EFFORTS:
+        if motion is not None and motion not in MOTION_EFFORTS:
             raise ValueError(f"motion must be fast, default or slow, not {motion!r}")
         for name, side in (("width", width), ("height", height)):
             if side is not None and side < 1:
@@ -109,7 +111,6 @@ class Encoder:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
         self.keyint = keyint
         self.scenecut = scenecut
-        self.motion = motion
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.fps = _fraction("fps", fps)
         self.timebase = None if timebase is None else _fraction("timebase", timebase)
@@ -119,6 +120,7 @@ class Encoder:
         self.measure_psnr = psnr
         self.reconstruction = reconstruction
         self._model = _load(model, device)
+        self.motion = motion or usual_effort(self._model)
         self._stream: _Stream | None = None
         self._forced = False
         self._statistics = Statistics()

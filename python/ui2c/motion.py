@@ -5,12 +5,15 @@ Frames here are planes of the coded size. Nothing in this file binds a decoder.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ui2c import _core
+
+if TYPE_CHECKING:
+    from ui2c.network.weights import Model
 
 Plane = NDArray[Any]
 Planes = tuple[Plane, ...]
@@ -21,6 +24,16 @@ LEAST_WEIGHT = 100.0
 
 USUAL = 0.985
 """What the cost of the usual precision counts: another must be clearly better."""
+
+
+LARGE = 128
+"""Width of a network that takes at least ten times as long on a processor as a slow search."""
+
+
+def usual_effort(model: "Model") -> str:
+    """How long to search unless told: "slow" where the networks take far longer anyway."""
+    slow = model.config.trunk >= LARGE and next(model.codec.parameters()).device.type == "cpu"
+    return "slow" if slow else "default"
 
 
 class Field(NamedTuple):

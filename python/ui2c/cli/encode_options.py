@@ -34,8 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--motion",
         choices=MOTION_EFFORTS,
-        default="default",
-        help="how long to search for motion (default)",
+        help="how long to search for motion (slow where that takes little beside the networks)",
     )
     group.add_argument(
         "--keyint",

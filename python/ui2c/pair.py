@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ui2c import _core, motion
 from ui2c.motion import Field, Planes
+from ui2c.network.alignment import align, displacement_of
 from ui2c.network.codec import FRAME_CHANNELS, Context
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import SKIP, checkerboard, scale_of
@@ -149,7 +150,7 @@ class PairCoder:
         prediction = self._pack_prediction(expected, intra)
         residual = source if prediction is None else source - prediction
 
-        context = self._context(intra, self._known(predicted, between, intra), rows)
+        context = self._context(intra, field, self._known(predicted, between, intra), rows)
         y = codec.analyse(residual, context.context, rows)
         z = codec.prior.hyper_encode(y)
         z_index = self._hyper_index(qp, intra, z.shape)
@@ -237,7 +238,7 @@ class PairCoder:
         between = None
         if config.bidirectional and not intra:
             between = coder.get_blocks(*self._block_coding(field, None))
-        context = self._context(intra, self._known(predicted, between, intra), rows)
+        context = self._context(intra, field, self._known(predicted, between, intra), rows)
         z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
         z = self._read(coder, self._hyper_index(qp, intra, z_shape))
         parameters = codec.prior.first_stage(self._tensor(z, z_shape), context.tap)
@@ -376,7 +377,9 @@ class PairCoder:
         channels = self.model.hyper_index[int(intra), row]
         return np.broadcast_to(channels, tuple(shape)).flatten()
 
-    def _context(self, intra: bool, prediction: Tensor | None, rows: Tensor) -> Context:
+    def _context(
+        self, intra: bool, field: Field, prediction: Tensor | None, rows: Tensor
+    ) -> Context:
         codec = self.model.codec
         if intra:
             sides = self.coded_height // 8, self.coded_width // 8
@@ -385,8 +388,15 @@ class PairCoder:
             assert self._reference is not None
             adapted = codec.start(self._pack([self._reference]))
         else:
-            adapted = codec.follow(self._feature)
+            adapted = codec.follow(self._aligned(self._feature, field))
         return codec.extract(adapted, prediction, rows)
+
+    def _aligned(self, feature: Tensor, field: Field) -> Tensor:
+        if not self.model.config.aligned or not field.step or field.vectors is None:
+            return feature
+        steps, vectors = torch.tensor([field.step]), torch.from_numpy(field.vectors)[None]
+        sizes = self.coded_height, self.coded_width
+        return align(feature, displacement_of(*sizes, steps, vectors).to(feature.device))
 
     def _find_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
         """The motion of a unit, in the precision that suits it if that can be chosen.

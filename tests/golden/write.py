@@ -192,7 +192,7 @@ def _write_pictures() -> None:
         coarse_motion=(1000.0, 0.0),
     )
     between = random_model("nano", 1).codec
-    between.config = replace(mended.config, bidirectional=True)
+    between.config = replace(mended.config, bidirectional=True, aligned=True)
     for name, codec in (("nano", plain), ("mended", mended), ("between", between)):
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():

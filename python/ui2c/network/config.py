@@ -39,8 +39,9 @@ class CodecConfig:
     in whole ones; with `chosen_precision` that is the usual choice, and each inter unit says its
     own. With `blocks` inter units carry blocks that mend their predictions and their first frame;
     with `bidirectional` those of the first frame are part of its prediction, which the last one,
-    decoded before it, is another half of.
-    With `post_filter` units carry the filters of what is shown. Depths count blocks of the network.
+    decoded before it, is another half of. With `aligned` the feature is moved along the motion
+    field before it tells of the next unit. With `post_filter` units carry the filters of what is
+    shown. Depths count blocks of the network.
     """
 
     name: str
@@ -67,6 +68,7 @@ class CodecConfig:
     post_filter: bool = False
     chosen_precision: bool = False
     bidirectional: bool = False
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -131,7 +133,12 @@ class CodecConfig:
     def without_motion(self) -> "CodecConfig":
         """The paper's network: no motion field, no prediction, no gate, no linear path."""
         return replace(
-            self, name=f"{self.name}-implicit", motion=False, linear=False, bidirectional=False
+            self,
+            name=f"{self.name}-implicit",
+            motion=False,
+            linear=False,
+            bidirectional=False,
+            aligned=False,
         )
 
     def to_dict(self) -> dict[str, Any]:

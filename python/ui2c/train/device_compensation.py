@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from ui2c.compensation import _COEFFICIENTS
+from ui2c.network.alignment import displacements
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.packing import pack, unpack
-
-FINEST = 16
-"""Luma samples per cell of the finest grid, for which `vectors` has room."""
 
 
 def predict(references: Tensor, steps: Tensor, vectors: Tensor) -> Tensor:
@@ -122,50 +120,10 @@ def positions(
     height: int, width: int, steps: Tensor, vectors: Tensor, *, chroma: bool
 ) -> tuple[Tensor, Tensor]:
     """Reference positions (x, y) in sixteenths, int32 `[n, frames, height, width]` each."""
-    moving = (steps > 0).view(-1, 1, 1, 1, 1)
-    steps = torch.where(steps > 0, steps, FINEST).to(torch.int32)
-    field = torch.where(moving, vectors, 0).to(torch.int32)
-    n, frames, rows, columns, _ = field.shape
-    double = (2 * steps).view(-1, 1, 1, 1)
-
-    low, high, weight = cell_weights(height, steps, chroma=chroma)
-    weight = weight.view(n, 1, -1, 1)
-    field = field.reshape(n, frames, rows, columns * 2)
-    field = at(field, low, 2) * (double - weight) + at(field, high, 2) * weight
-    field = field.view(n, frames, height, columns, 2)
-
-    low, high, weight = cell_weights(width, steps, chroma=chroma)
-    weight = weight.view(n, 1, 1, -1)
-    # 4 g² as a shift; the logarithm by comparison, since there are three steps only.
-    shift = (8 + 2 * (steps > 16).int() + 2 * (steps > 32).int() + int(chroma)).view(-1, 1, 1, 1)
-    half = torch.bitwise_left_shift(torch.ones_like(shift), shift - 1)
-    moved = []
+    moved = displacements(height, width, steps, vectors, chroma=chroma)
     across = torch.arange(width, dtype=torch.int32, device=vectors.device)
     down = torch.arange(height, dtype=torch.int32, device=vectors.device)[:, None]
-    for k, axis in enumerate((across, down)):
-        part = field[..., k]
-        total = at(part, low, 3) * (double - weight) + at(part, high, 3) * weight
-        moved.append(((total + half) >> shift) + 16 * axis)
-    return moved[0], moved[1]
-
-
-def at(field: Tensor, index: Tensor, dim: int) -> Tensor:
-    """Entries of `field` `[n, frames, a, b]` along `dim` (2 or 3), by sample: index is `[n, m]`."""
-    shape = list(field.shape)
-    shape[dim] = index.shape[1]
-    view = (len(index), 1, -1, 1) if dim == 2 else (len(index), 1, 1, -1)
-    return field.gather(dim, index.view(view).expand(shape))
-
-
-def cell_weights(size: int, steps: Tensor, *, chroma: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells before and after each sample and the weight of the latter in 1 / 2g; `[n, size]`."""
-    step = steps.view(-1, 1)
-    x = torch.arange(size, dtype=torch.int32, device=steps.device)
-    t = (4 * x + 2 if chroma else 2 * x + 1) - step
-    index = t.div(2 * step, rounding_mode="floor")
-    last = (size * (2 if chroma else 1) + step - 1).div(step, rounding_mode="floor") - 1
-    low, high = (torch.minimum(i.clamp(min=0), last).long() for i in (index, index + 1))
-    return low, high, t - 2 * step * index
+    return moved[..., 0] + 16 * across, moved[..., 1] + 16 * down
 
 
 functions: dict[str, Callable[..., Tensor]] = {

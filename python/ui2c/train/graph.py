@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ui2c import _core
+from ui2c.network.alignment import align, displacement_of
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import STILL_OFFSETS
@@ -265,6 +266,7 @@ def run_clip(
 
     motion = Motion(config, batch.frames, start.rows) if searched and config.motion else None
     adapted = codec.start(start.reference)
+    feature: Tensor | None = None
     reference = start.reference
     blank = start.blank
     latent_bpp = hyper_bpp = weighted = torch.zeros(n, device=device)
@@ -293,6 +295,16 @@ def run_clip(
                 prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
                 prediction = prediction * (~blank)[:, None, None, None]
         between = motion.between if motion is not None else ()
+        if feature is not None:
+            if config.motion and config.aligned:
+                sizes = 8 * height, 8 * width
+                if motion is not None:
+                    displacement = motion.displacement(*sizes)
+                else:
+                    fields = (torch.as_tensor(x[:, unit]) for x in (batch.steps, batch.vectors))
+                    displacement = displacement_of(*sizes, *fields)
+                feature = align(feature, displacement.to(device))
+            adapted = codec.follow(feature)
         inputs = codec, adapted, source, prediction, base, rows, blank, mask, between
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
@@ -309,7 +321,7 @@ def run_clip(
         unit_bits.append(result.rounded_bits / pixels)
         # What a still's other frame looks like is nobody's business.
         errors.append(torch.where(shares[..., None] > 0, error, error[:, -1:]).detach())
-        adapted = codec.follow(result.feature)
+        feature = result.feature
         reference = result.decoded[..., -96:]
         blank = torch.zeros_like(blank)
     return Result(

@@ -249,7 +249,7 @@ def with_blocks(config: CodecConfig) -> CodecConfig:
     """The same size with the motion that `TrainConfig.searched` trains for, if it can have it."""
     if not config.motion or config.frames_per_unit != 2:
         return config
-    return replace(config, blocks=True, chosen_precision=True, bidirectional=True)
+    return replace(config, blocks=True, chosen_precision=True, bidirectional=True, aligned=True)
 
 
 def mean(window: list[Result], field: str) -> float:

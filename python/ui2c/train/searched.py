@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ui2c import _core, motion
 from ui2c.motion import Field, Planes
+from ui2c.network.alignment import displacement_of
 from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.config import CodecConfig
 from ui2c.network.packing import pack, unpack
@@ -70,6 +71,19 @@ class Motion:
             predictions.append(packed(predicted))
         prediction = torch.stack(predictions).to(references.device)
         return Predicted.apply(references, prediction, self.fields, blocks)  # type: ignore[no-any-return]
+
+    def displacement(self, height: int, width: int) -> Tensor:
+        """Of the feature, for the unit that was predicted last: `alignment.displacement_of`."""
+        still = torch.zeros(1, height // 8, width // 8, 2, dtype=torch.long)
+        moved = [
+            still
+            if field is None or not field.step or field.vectors is None
+            else displacement_of(
+                height, width, torch.tensor([field.step]), torch.from_numpy(field.vectors)[None]
+            )
+            for field in self.fields
+        ]
+        return torch.cat(moved)
 
     def mend(self, unit: int, decoded: Tensor) -> Tensor:
         """The packed frames of a unit with backward blocks in the first, as it is shown."""

@@ -24,6 +24,7 @@ CHANGEABLE = {
     "post_filter",
     "chosen_precision",
     "bidirectional",
+    "aligned",
 }
 """In what a widened configuration may differ."""
 

@@ -14,6 +14,7 @@ from ui2c import _core
 from ui2c.network.config import config_for
 from ui2c.network.packing import pack, unpack
 from ui2c.train import (
+    device_between,
     device_compensation,
     device_motion,
 )
@@ -267,3 +268,34 @@ def test_sources_are_read_from_files(folder: Path) -> None:
     assert reels.data.view(3, -1).float().mean(1).tolist() == [30, 50, 70]
     with pytest.raises(ValueError, match="no files"):
         load_reels(folder / "photos", CPU)
+
+
+# --- the last frame in the first one's prediction ----------------------------------------------
+
+
+def test_cells_take_of_the_last_frame_what_suits_them() -> None:
+    """One half of the first frame is predicted well, the other only by the last, moved."""
+    luma = shifted(1, 2, 64).to(torch.uint8)
+    grey = torch.full((3, 32, 32), 128, dtype=torch.uint8)
+    packed = pack((luma[0], grey, grey), 8)
+    source = packed[None, 1:].permute(0, 2, 3, 1, 4).flatten(3)
+    prediction = source.clone()
+    prediction[:, :, :4, :96] += 0.2
+    # From the first frame to the last (2.5, 1.25) samples: nearly what the field says here.
+    vectors = torch.zeros(1, 2, 4, 4, 2, dtype=torch.int16)
+    vectors[0, 0], vectors[0, 1] = torch.tensor([10, 5]), torch.tensor([20, 10])
+    steps = torch.tensor([16], dtype=torch.uint8)
+    weights, blank = torch.tensor([1000.0]), torch.tensor([False])
+    between = device_between.choose(source, prediction, steps, vectors, weights, blank)
+    assert between.share.shape == (1, 8, 8, 1)
+    assert (between.share[:, :, :4] > 0).all() and not between.share[:, :, 4:].any()
+    mended = between.mend(prediction)
+    assert torch.equal(mended[..., 96:], prediction[..., 96:])
+    assert torch.equal(mended[:, :, 4:], prediction[:, :, 4:])
+
+    def error(frames: Tensor) -> float:
+        return float((frames - source)[:, :, :4, :64].square().mean())
+
+    assert error(mended) < 0.3 * error(prediction)
+    none = device_between.choose(source, prediction, steps, vectors, weights, ~blank)
+    assert not none.share.any()

@@ -126,6 +126,12 @@ class CodecConfig:
             self, name=f"{self.name}-single", frames_per_unit=1, still=False, bidirectional=False
         )
 
+    def with_blocks(self) -> "CodecConfig":
+        """The same with all that is known of motion, where a variant can have it."""
+        if not self.motion or self.frames_per_unit != 2:
+            return self
+        return replace(self, blocks=True, chosen_precision=True, bidirectional=True, aligned=True)
+
     def with_stills(self) -> "CodecConfig":
         """The same with stills: for sizes that have none."""
         return replace(self, name=f"{self.name}-still", still=True)

@@ -4,9 +4,8 @@ It runs the modules of `ui2c.network`; only rounding is softened: what is decode
 straight-through gradient, what is priced carries uniform noise instead.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import STILL_OFFSETS
 from ui2c.network.packing import pack, unpack
 from ui2c.network.prior import checkerboard, clamp_through, scale_of
-from ui2c.train import device_compensation
-from ui2c.train.searched import FACTORS, Motion, mended_first
+from ui2c.train import device_between, device_compensation
+from ui2c.train.searched import FACTORS, Motion
 
 LEAD = 16
 """Most rows by which a still is better than the units after it: these learn to keep a reference
@@ -137,6 +136,13 @@ def field_of(
     return step, np.ascontiguousarray(vectors[:, :rows, :columns])
 
 
+class Between(Protocol):
+    """What the last frame of a unit adds to the prediction of the first."""
+
+    def mend(self, frames: Tensor) -> Tensor:
+        """Packed pairs of frames `[n, h, w, 192]`, the first with its part of the last."""
+
+
 def predict(
     references: Tensor, steps: NDArray[np.uint8] | Tensor, vectors: NDArray[np.int16] | Tensor
 ) -> Tensor:
@@ -188,18 +194,18 @@ def run_unit(
     rows: Tensor,
     blank: Tensor,
     mask: Tensor,
-    between: Sequence[_core.Blocks | None] = (),
+    between: Between | None = None,
 ) -> UnitResult:
     """Codes the packed frames `source` of one unit, given their prediction.
 
-    `between` are the blocks of the last frame that join the prediction of the first: of the source
-    in what is coded, of the prediction in what is known before, of the decoded frame in the end.
+    `between` is what the last frame adds to the prediction of the first: the source's in what is
+    coded, the prediction's in what is known before, the decoded one's in the end.
     """
     known = expected = prediction
-    if prediction is not None and any(between):
-        known = mended_first(prediction, between)
+    if prediction is not None and between is not None:
+        known = between.mend(prediction)
         mixed = torch.cat((prediction[..., :FRAME_CHANNELS], source[..., FRAME_CHANNELS:]), -1)
-        expected = mended_first(mixed, between)[..., :FRAME_CHANNELS]
+        expected = between.mend(mixed)[..., :FRAME_CHANNELS]
         expected = torch.cat((expected, prediction[..., FRAME_CHANNELS:]), -1)
     residual = source if expected is None else source - expected
     tap, context = codec.extract(adapted, known, rows)
@@ -221,10 +227,10 @@ def run_unit(
     y = (rounded + mean) * step
     feature = codec.synthesise(y, context, rows)
     decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
-    if prediction is not None and any(between):
+    if prediction is not None and between is not None:
         first, last = decoded.split(FRAME_CHANNELS, dim=-1)
         base = prediction[..., :FRAME_CHANNELS]
-        mended = mended_first(torch.cat((base, last), -1), between)[..., :FRAME_CHANNELS]
+        mended = between.mend(torch.cat((base, last), -1))[..., :FRAME_CHANNELS]
         decoded = torch.cat((first - base + mended, last), -1)
     with torch.no_grad():
         real = gaussian_bits(rounded, scale).sum((1, 2, 3))
@@ -294,7 +300,15 @@ def run_clip(
             else:
                 prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
                 prediction = prediction * (~blank)[:, None, None, None]
-        between = motion.between if motion is not None else ()
+        between: Between | None = None
+        if motion is not None:
+            between = motion.between
+        elif config.bidirectional and prediction is not None:
+            steps, vectors = batch.steps[:, unit], batch.vectors[:, unit]
+            if isinstance(steps, Tensor) and isinstance(vectors, Tensor):
+                between = device_between.choose(
+                    source.detach(), prediction, steps, vectors, weights[base], blank
+                )
         if feature is not None:
             if config.motion and config.aligned:
                 sizes = 8 * height, 8 * width

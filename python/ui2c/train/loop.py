@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class Trainer:
             config.model, config.init, self.first_clips, config.plane_weights
         ).to(self.device)
         if config.searched:
-            self.codec.config = with_blocks(self.codec.config)
+            self.codec.config = self.codec.config.with_blocks()
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
@@ -243,13 +242,6 @@ class Trainer:
         }
         self.records.row("log", self.step, row)
         print(f"step {self.step}", *(f"{k} {v}" for k, v in row.items()), flush=True)
-
-
-def with_blocks(config: CodecConfig) -> CodecConfig:
-    """The same size with the motion that `TrainConfig.searched` trains for, if it can have it."""
-    if not config.motion or config.frames_per_unit != 2:
-        return config
-    return replace(config, blocks=True, chosen_precision=True, bidirectional=True, aligned=True)
 
 
 def mean(window: list[Result], field: str) -> float:

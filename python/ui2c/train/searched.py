@@ -5,6 +5,7 @@ quality of each clip, and know blocks, which mend a prediction and a unit's firs
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,8 @@ class Motion:
         self.weights = [config.distortion_weight(row) for row in self.rows]
         self.shifts: list[int | None] = [None] * len(self.rows)
         self.fields: list[Field | None] = []
-        self.between: list[_core.Blocks | None] = []
-        """Of the unit that was predicted last, the blocks that join the prediction of its first
-        frame, sample by sample."""
+        self.between: BlocksBetween | None = None
+        """Of the unit that was predicted last."""
 
     def predict(self, unit: int, cycles: Tensor, blank: Tensor, references: Tensor) -> Tensor:
         """Packed predictions of the frames of a unit; zeros where it is blank.
@@ -50,13 +50,14 @@ class Motion:
         search does for the identity.
         """
         decoded = planes_of(references)
-        self.fields, self.between = [], []
+        self.fields = []
+        between: list[_core.Blocks | None] = []
         blocks: list[list[_core.Blocks | None]] = []
         predictions = []
         for i, reference in enumerate(decoded):
             if bool(blank[i]):
                 self.fields.append(None)
-                self.between.append(None)
+                between.append(None)
                 blocks.append([])
                 sides = references.shape[1:3]
                 predictions.append(torch.zeros(*sides, 96 * self.config.frames_per_unit))
@@ -66,9 +67,10 @@ class Motion:
             found = self.forward_blocks(i, unit, field, reference, predicted)
             predicted = [mended(p, reference, b) for p, b in zip(predicted, found, strict=True)]
             self.fields.append(field)
-            self.between.append(self.blocks_between(i, unit, field, predicted))
+            between.append(self.blocks_between(i, unit, field, predicted))
             blocks.append(found)
             predictions.append(packed(predicted))
+        self.between = BlocksBetween(between) if any(between) else None
         prediction = torch.stack(predictions).to(references.device)
         return Predicted.apply(references, prediction, self.fields, blocks)  # type: ignore[no-any-return]
 
@@ -140,6 +142,16 @@ class Motion:
             motion.search_forward(source, p[0], reference[0], field, k, self.weights[i])
             for k, (source, p) in enumerate(zip(self.luma(i, unit), predicted, strict=True))
         ]
+
+
+@dataclass(frozen=True)
+class BlocksBetween:
+    """Blocks of the last frame that join the prediction of the first, sample by sample."""
+
+    blocks: list[_core.Blocks | None]
+
+    def mend(self, frames: Tensor) -> Tensor:
+        return mended_first(frames, self.blocks)
 
 
 class Predicted(torch.autograd.Function):

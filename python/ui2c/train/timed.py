@@ -59,6 +59,7 @@ class TimedTrainer:
         print(f"sources after {time.monotonic() - began:.1f} s", flush=True)
         codec = first_weights(config.model, config.init, self.first_clips, config.plane_weights)
         self.codec = codec.to(self.device)
+        self.codec.config = self.codec.config.with_blocks()
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )

@@ -89,9 +89,18 @@ def test_a_size_is_met_with_an_even_qp(first_qp: int, slope: float) -> None:
     assert abs(float(np.mean(qps)) - 30) < 5 and np.std(qps) < 5
 
 
+def test_a_second_pass_counts_with_the_lead_of_the_first() -> None:
+    """A unit that was coded better than asked will be again: it costs what it cost."""
+    plain, led = Unit(9000, 30), Unit(9000, 20)
+    led.lead = 10
+    rates = [MeetSize(30_000, [unit] * 4, 0, 0) for unit in (plain, led)]  # type: ignore[list-item]
+    plan = Plan(0, True, 1, 300_000, 0.04)
+    assert rates[0].qp(plan) == rates[1].qp(plan)
+
+
 class Unit:
     def __init__(self, size: int, qp: int) -> None:
-        self.bytes, self.qp = size, qp
+        self.bytes, self.qp, self.lead = size, qp, 0
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_every_frame_comes_back_whatever_the_units(
 
 
 def test_a_first_frame_is_coded_as_soon_as_it_is_there() -> None:
-    encoder = ui2c.Encoder(model=STILL, qp=30)
+    encoder = ui2c.Encoder(model=STILL, qp=30, lead=0)
     clip = make_clip(32, 32, 3)
     pushed = [encoder.push(frame) for frame in clip]
     assert [bool(coded_units(pushed[0])), len(pushed[1])] == [True, 0]

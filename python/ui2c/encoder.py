@@ -14,6 +14,7 @@ import numpy as np
 from ui2c import _core
 from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
+from ui2c.lead import HORIZON, INTER_UNITS, find_lead, frames_ahead, lead_of
 from ui2c.metrics import Psnr, frame_psnr
 from ui2c.motion import usual_effort
 from ui2c.ratecontrol import HIGHEST, Plan, Target
@@ -56,6 +57,10 @@ class Encoder:
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
       0: only the first. See also `force_intra`.
     - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
+    - `lead`: by how much the qp of a random-access unit is lower than that of the units after it
+      (half as much in the next one), beside what the model does by itself. None: 0, 5, 10 or 15,
+      whichever a trial of the first units finds best; a random-access unit then waits for the four
+      frames after it. 0: nothing waits longer than for the second frame of a pair.
     - `motion`: how long to search for motion: "fast", "default" or "slow"; None: slow where that
       takes little beside the networks (`ui2c.motion.usual_effort`).
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
@@ -87,6 +92,7 @@ class Encoder:
         threads: int | None = None,
         keyint: int = 0,
         scenecut: bool = False,
+        lead: int | None = None,
         motion: str | None = None,
         width: int | None = None,
         height: int | None = None,
@@ -102,6 +108,8 @@ class Encoder:
         self.target = Target(qp, bitrate, buffer, duration, size, first_pass, qp_range)
         if keyint < 0:
             raise ValueError(f"keyint must be 0 (only the first unit) or more, not {keyint}")
+        if lead is not None and lead not in range(64):
+            raise ValueError(f"lead must be an integer from 0 to 63, not {lead!r}")
         if motion is not None and motion not in MOTION_EFFORTS:
             raise ValueError(f"motion must be fast, default or slow, not {motion!r}")
         for name, side in (("width", width), ("height", height)):
@@ -111,6 +119,7 @@ class Encoder:
             raise ValueError(f"bit_depth must be 8 to 16, not {bit_depth}")
         self.keyint = keyint
         self.scenecut = scenecut
+        self.lead = lead
         self.width, self.height, self.bit_depth = width, height, bit_depth
         self.fps = _fraction("fps", fps)
         self.timebase = None if timebase is None else _fraction("timebase", timebase)
@@ -243,6 +252,7 @@ class _Stream:
         )
         self.cut = SceneCut() if encoder.scenecut else None
         self.waiting: list[YUV420] = []
+        self.lead = 0
         self.intra_wanted = True
         self.since_intra = 0
         self.frames_since_intra = 0
@@ -262,10 +272,24 @@ class _Stream:
         frame = self._admit(picture)
         data = b""
         if (self.cut is not None and self.cut(frame.y, frame.bit_depth)) or forced:
-            data = self._code() if self.waiting else b""
+            data = self._drain()
             self.intra_wanted = True
         self.waiting.append(frame)
-        if len(self.waiting) == self.options.model.config.unit_frames(self._begins_blank()):
+        while len(self.waiting) >= self._needed():
+            data += self._code()
+        return data
+
+    def _needed(self) -> int:
+        """How many frames must wait before the next unit can be coded."""
+        intra, config = self._begins_blank(), self.options.model.config
+        if intra and config.still and self.options.lead is None:
+            return frames_ahead(config.frames_per_unit)
+        return config.unit_frames(intra)
+
+    def _drain(self) -> bytes:
+        """Codes all that waits; what comes after it is of no use."""
+        data = b""
+        while self.waiting:
             data += self._code()
         return data
 
@@ -274,7 +298,8 @@ class _Stream:
         return self.intra_wanted or 0 < self.options.keyint <= self.frames_since_intra
 
     def flush(self) -> bytes:
-        last = self._code() if self.waiting else b""
+        # Not in one expression: the end's hash is that of the last unit.
+        last = self._drain()
         return last + self.writer.end(self.feature_hash)
 
     def _admit(self, picture: Any) -> YUV420:
@@ -310,17 +335,23 @@ class _Stream:
 
     def _code(self) -> bytes:
         index = len(self.statistics.units)
-        frames, self.waiting = self.waiting, []
         intra = self._begins_blank()
+        count = self.options.model.config.unit_frames(intra)
+        frames, ahead = self.waiting[:count], self.waiting
+        self.waiting = self.waiting[count:]
         if intra:
             self.since_intra = self.frames_since_intra = 0
             self.intra_wanted = False
         ticks = self._ticks(frames)
         plan = self._plan(index, intra, frames, ticks)
         qp, before = self.rate.qp(plan), self.coder.state
+        if intra:
+            self.lead = self._find_lead(ahead, qp)
         unit = self._encode(frames, qp, intra)
-        while self.rate.too_large(plan, qp, 8 * len(unit.stream)):
-            qp = min(qp + RETRY_STEP, HIGHEST)
+        while self.rate.too_large(plan, unit.qp, 8 * len(unit.stream)):
+            # What cannot be paid for is no investment.
+            qp = qp if self.lead else min(qp + RETRY_STEP, HIGHEST)
+            self.lead = 0
             self.coder.state = before
             unit = self._encode(frames, qp, intra)
         self.feature_hash = unit.feature_hash
@@ -337,7 +368,7 @@ class _Stream:
             repeat_header=intra and index > 0,
         )
         self.rate.spent(plan, qp, 8 * len(data))
-        self._record(unit, frames, len(data))
+        self._record(unit, frames, len(data), qp - unit.qp)
         self.since_intra += 1
         self.frames_since_intra += len(frames)
         return data
@@ -346,10 +377,24 @@ class _Stream:
         with coding_threads(self.options.threads):
             return self.coder.encode(
                 [frame.planes for frame in frames],
-                qp=qp,
+                qp=max(0, qp - lead_of(self.lead, self.since_intra)),
                 cycle=self.since_intra % CYCLE,
                 intra=intra,
             )
+
+    def _find_lead(self, ahead: list[YUV420], qp: int) -> int:
+        """For the random-access unit that begins with the first of these frames."""
+        options = self.options
+        if options.lead is not None:
+            return options.lead
+        config = options.model.config
+        needed = frames_ahead(config.frames_per_unit)
+        if not config.still or len(ahead) < needed:
+            return 0
+        left = options.keyint // config.frames_per_unit - INTER_UNITS
+        horizon = min(HORIZON, max(left, 1)) if options.keyint else HORIZON
+        with coding_threads(options.threads):
+            return find_lead(self.coder, [f.planes for f in ahead[:needed]], qp, horizon)
 
     def _plan(
         self, index: int, intra: bool, frames: list[YUV420], ticks: tuple[int, ...] | None
@@ -374,7 +419,7 @@ class _Stream:
         numerator, denominator = self.header.timebase
         return ticks * numerator / denominator
 
-    def _record(self, unit: CodedUnit, frames: list[YUV420], size: int) -> None:
+    def _record(self, unit: CodedUnit, frames: list[YUV420], size: int, lead: int) -> None:
         psnr: list[Psnr] = []
         if self.options.measure_psnr or self.options.reconstruction:
             for source, planes in zip(frames, self.coder.decoded, strict=False):
@@ -397,6 +442,7 @@ class _Stream:
                 estimated_bytes=unit.estimated_bits / 8,
                 motion_bytes=unit.motion_bits / 8,
                 psnr=tuple(psnr),
+                lead=lead,
             )
         )
         statistics.frames += len(frames)

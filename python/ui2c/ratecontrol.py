@@ -171,7 +171,7 @@ class MeetSize:
     ) -> None:
         self._left = 8.0 * (size - overhead)
         self._lowest, self._highest = lowest, highest
-        costs = [8 * unit.bytes * 2 ** fall(unit.qp) for unit in first_pass]
+        costs = [8 * unit.bytes * 2 ** fall(unit.qp + unit.lead) for unit in first_pass]
         self._costs = costs
         """Bits at qp 0, by the model."""
         self._ahead = [0.0]

@@ -28,6 +28,8 @@ class UnitStatistics:
     motion_bytes: float
     psnr: tuple[Psnr, ...]
     """Per frame, where it was asked for; empty otherwise."""
+    lead: int = 0
+    """By how much `qp` is below what was asked for, since much refers to this unit."""
 
 
 @dataclass(slots=True)

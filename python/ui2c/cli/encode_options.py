@@ -37,6 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="how long to search for motion (slow where that takes little beside the networks)",
     )
     group.add_argument(
+        "--lead",
+        type=integer(0, 63),
+        metavar="N",
+        help="qp of a random-access point, below that of the frames after it (0, 5, 10 or 15, by "
+        "trial); 0: it does not wait for the four frames after it",
+    )
+    group.add_argument(
         "--keyint",
         type=integer(0),
         default=0,
@@ -151,6 +158,7 @@ def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[s
         "keyint": arguments.keyint,
         "scenecut": arguments.scenecut,
         "motion": arguments.motion,
+        "lead": 0 if arguments.low_latency else arguments.lead,
         "psnr": arguments.psnr,
         **description_options(video),
     }

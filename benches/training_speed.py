@@ -1,4 +1,5 @@
-"""Speed of training steps on the CPU in one process: plain PyTorch and the fused kernels.
+"""Speed of training steps on the CPU in one process: plain PyTorch and the fused kernels, these
+also with products in bfloat16 where the processor has them.
 
     python benches/training_speed.py [--model small] [--batch 3] [--units 8] [--steps 9]
                                      [--threads 1] [--crop 128]
@@ -103,6 +104,9 @@ def main() -> int:
     runs = {"plain": Run(config, *data), "fused": Run(config, *data)}
     if not fused.attach(runs["fused"].codec, runs["fused"].optimizers):
         return 1
+    if fused.use_bfloat16(True):
+        runs["bfloat16"] = Run(config, *data)
+        fused.attach(runs["bfloat16"].codec, runs["bfloat16"].optimizers)
     print(f"command:  python {' '.join(sys.argv)}")
     print(f"machine:  {processor()}, {options.threads} thread(s)")
     print(
@@ -113,6 +117,7 @@ def main() -> int:
     taken: dict[str, list[list[float]]] = {name: [] for name in runs}
     for count in range(options.steps + 1):
         for name, run in runs.items():
+            fused.use_bfloat16(name == "bfloat16")
             seconds = run.step()
             if count:
                 taken[name].append(seconds)
@@ -126,8 +131,9 @@ def main() -> int:
             f"{name}: {rates[name][0]:.3f} Mpx/s, {rates[name][1]:.3f} Mpx per processor second "
             f"(medians; processor seconds: {parts})"
         )
-    ratios = [fast / slow for slow, fast in zip(rates["plain"], rates["fused"], strict=True)]
-    print(f"fused / plain: {ratios[0]:.2f} elapsed, {ratios[1]:.2f} by processor seconds")
+    for name, rate in list(rates.items())[1:]:
+        ratios = [fast / slow for slow, fast in zip(rates["plain"], rate, strict=True)]
+        print(f"{name} / plain: {ratios[0]:.2f} elapsed, {ratios[1]:.2f} by processor seconds")
     return 0
 
 

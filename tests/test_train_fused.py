@@ -26,20 +26,30 @@ def run(module, x, weights, times):
     return [out.detach(), x.grad, *(p.grad for p in module.parameters())]
 
 
-def compare(module, x, times=1):
-    """Output and all gradients, plain and fused, against the plain module in float64."""
+@pytest.fixture
+def bfloat16():
+    if not fused.use_bfloat16(True):
+        pytest.skip("this processor has no products in bfloat16")
+    yield
+    assert not fused.use_bfloat16(False)
+
+
+def compare(module, x, times=1, std=0.4, tolerance=1e-5):
+    """Output and all gradients, plain and fused, against the plain module in float64; `std` of the
+    weights, `tolerance` of the fused ones relative to the norm."""
     for p in module.parameters():
-        torch.nn.init.normal_(p, std=0.4)
+        torch.nn.init.normal_(p, std=std)
     fast = copy.deepcopy(module)
     assert fused.attach(fast)
     exact = copy.deepcopy(module).double()
     with torch.no_grad():
         weights = torch.randn_like(module(x))
     expected = run(exact, x.double(), weights.double(), times)
-    for values in (run(module, x, weights, times), run(fast, x, weights, times)):
+    results = ((run(module, x, weights, times), 1e-5), (run(fast, x, weights, times), tolerance))
+    for values, relative in results:
         for value, reference in zip(values, expected, strict=True):
             assert value.shape == reference.shape
-            assert (value - reference).norm() <= 1e-5 * reference.norm() + 1e-6
+            assert (value - reference).norm() <= relative * reference.norm() + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,46 @@ def compare(module, x, times=1):
 def test_block_is_the_plain_block(n, h, w, inputs, channels):
     torch.manual_seed(n * h + w)
     compare(DepthConvBlock(inputs, channels), torch.randn(n, h, w, inputs))
+
+
+@pytest.mark.parametrize("n, h, w", [(1, 1, 1), (2, 17, 3), (2, 16, 16), (1, 33, 19)])
+@pytest.mark.parametrize("inputs, channels", [(16, 16), (5, 7), (96, 160), (33, 24)])
+@pytest.mark.usefixtures("bfloat16")
+def test_block_in_bfloat16_is_near_the_plain_block(n, h, w, inputs, channels):
+    torch.manual_seed(n * h + w)
+    # Rounding errs by at most 2⁻⁹ of a factor; weights as small as trained ones, for large ones
+    # carry the error of a product into the bends of the next activation.
+    x = torch.randn(n, h, w, inputs)
+    compare(DepthConvBlock(inputs, channels), x, std=0.05, tolerance=0.04)
+
+
+@pytest.mark.parametrize("inputs, outputs", [(1, 1), (3, 50), (48, 13), (1030, 16), (520, 129)])
+@pytest.mark.parametrize("rows", [1, 9, 300])
+@pytest.mark.usefixtures("bfloat16")
+def test_layer_in_bfloat16_is_the_product_of_rounded_factors(rows, inputs, outputs):
+    torch.manual_seed(rows)
+    layer = Pointwise(inputs, outputs)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    x, weights = (torch.randn(rows, n).bfloat16().float() for n in (inputs, outputs))
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight.bfloat16())
+    # The factors of all three products have no more bits than bfloat16: only the sums differ.
+    expected = run(copy.deepcopy(layer).double(), x.double(), weights.double(), 2)
+    fused.attach(layer)
+    for value, reference in zip(run(layer, x, weights, 2), expected, strict=True):
+        assert (value - reference).norm() <= 1e-5 * reference.norm() + 1e-6
+
+
+def test_float32_is_the_default_and_comes_back():
+    torch.manual_seed(9)
+    layer, x = Pointwise(64, 64), torch.randn(64, 64)
+    fused.attach(layer)
+    exact = layer(x).detach()
+    if fused.use_bfloat16(True):
+        assert not torch.equal(layer(x), exact)
+    assert not fused.use_bfloat16(False)
+    assert torch.equal(layer(x), exact)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (2, 3, 4, 48), (1, 17, 17, 96)])

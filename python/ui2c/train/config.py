@@ -60,6 +60,9 @@ class TrainConfig:
     searched: bool = False
     """Motion as an encoder finds it, on decoded references at the quality of each clip, with blocks
     and the precision of each unit, instead of the shards' vectors. The model then has both."""
+    precision: str = "float32"
+    """Of the fused kernels' products on the CPU: "float32", or "bfloat16" (with sums in float32)
+    where the processor has instructions for it; elsewhere that is float32 too."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""
@@ -96,6 +99,8 @@ def load_config(path: Path) -> TrainConfig:
     if values.get("references", "hybrid") not in BLANK_SHARES:
         known = ", ".join(BLANK_SHARES)
         raise ValueError(f"{path}: references is {values['references']!r}, not one of {known}")
+    if values.get("precision", "float32") not in ("float32", "bfloat16"):
+        raise ValueError(f"{path}: precision is {values['precision']!r}, not float32 or bfloat16")
     for key in ("shards", "output", "validation"):
         if key in values:
             values[key] = Path(values[key])

@@ -36,6 +36,15 @@ def attach(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer] = ()) -
     return True
 
 
+def use_bfloat16(wanted: bool) -> bool:
+    """Whether the kernels' products are in bfloat16 from now on, sums in float32, everything else
+    in float32; only if the processor has instructions for it (AVX512-BF16)."""
+    try:
+        return bool(library().ui2c_set_reduced(int(wanted)))
+    except Unavailable:
+        return False
+
+
 def detach(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer] = ()) -> None:
     """Back to the plain modules."""
     for optimizer in optimizers:

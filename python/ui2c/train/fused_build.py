@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
+HEADER = Path(__file__).with_name("bfloat16.h")
 FLAGS: tuple[str, ...] = (
     "-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared",
     "-fPIC",
@@ -57,7 +58,8 @@ def build(folder: Path) -> Path:
     """The compiled library in `folder`; made anew when source, compiler or processor changed."""
     command = [compiler(), *FLAGS]
     version = subprocess.run([command[0], "--version"], capture_output=True, text=True).stdout
-    key = "\0".join((SOURCE.read_text(), *command, version, platform.machine(), processor()))
+    sources = (SOURCE.read_text(), HEADER.read_text())
+    key = "\0".join((*sources, *command, version, platform.machine(), processor()))
     library = folder / f"kernels-{hashlib.sha256(key.encode()).hexdigest()[:20]}.so"
     if library.exists():
         return library
@@ -99,5 +101,7 @@ def library() -> ctypes.CDLL:
     ):
         function.argtypes = [ctypes.c_int64] * sizes + [ctypes.c_void_p] * pointers
         function.restype = None
+    kernels.ui2c_set_reduced.argtypes = [ctypes.c_int]
+    kernels.ui2c_set_reduced.restype = ctypes.c_int
     kernels.ui2c_set_sgemm(ctypes.cast(sgemm, ctypes.c_void_p))
     return kernels

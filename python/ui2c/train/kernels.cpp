@@ -3,14 +3,16 @@
 //
 // The plain PyTorch modules define the results; these functions make fewer passes over memory.
 // Matrix products go to the BLAS inside PyTorch, handed over as a function pointer, so that this
-// file needs none of PyTorch's headers and compiles in seconds. Gradients of parameters are added
-// to the buffers given; gradients of inputs are written.
+// file needs none of PyTorch's headers and compiles in seconds; or, if asked, to bfloat16.h.
+// Gradients of parameters are added to the buffers given; gradients of inputs are written.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
+
+#include "bfloat16.h"
 
 namespace {
 
@@ -35,20 +37,92 @@ void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, bo
           &lda, &beta, c, &ldc);
 }
 
+// Whether products of layers are made in bfloat16; those of `orthogonalise` never are.
+bool reduced = false;
+
+// Words of packed factors that nobody needs after the product; kept by the thread.
+uint32_t* room(std::vector<uint32_t>& store, int64_t words) {
+    if (store.size() < size_t(words)) store.resize(size_t(words));
+    return store.data();
+}
+
+thread_local std::vector<uint32_t> left_room, right_room;
+
+// A weight as the right factor of products, packed once for all of them where that is needed.
+struct Factor {
+    const float* weight;
+    int64_t inner, columns;
+    bool turned;  // lies as [columns, inner]
+    const uint32_t* packed = nullptr;
+
+    static int64_t floats(int64_t inner, int64_t columns) {
+#ifdef __AVX512BF16__
+        return reduced ? bfloat16::right_words(inner, columns) : 0;
+#else
+        return 0;
+#endif
+    }
+
+    Factor(const float* weight, int64_t inner, int64_t columns, bool turned, float* space)
+        : weight(weight), inner(inner), columns(columns), turned(turned) {
+#ifdef __AVX512BF16__
+        if (!reduced) return;
+        auto* words = reinterpret_cast<uint32_t*>(space);
+        if (turned)
+            bfloat16::pack_right_turned(inner, columns, weight, inner, words);
+        else
+            bfloat16::pack_right(inner, columns, weight, columns, words);
+        packed = words;
+#endif
+    }
+
+    // c [rows, columns] = beta * c + a [rows, inner] * this; beta is 0 or 1
+    void product(int64_t rows, const float* a, float beta, float* c) const {
+#ifdef __AVX512BF16__
+        if (reduced) {
+            const auto left = bfloat16::pack_left(
+                rows, inner, a, inner, room(left_room, bfloat16::left_words(rows, inner)));
+            bfloat16::multiply(rows, columns, inner, left, packed, beta == 0, c, columns);
+            return;
+        }
+#endif
+        multiply(rows, columns, inner, a, inner, false, weight, turned ? inner : columns, turned, 1,
+                 beta, c, columns);
+    }
+};
+
+// The same for a single product.
+void single(const float* weight, int64_t inner, int64_t columns, bool turned, int64_t rows,
+            const float* a, float beta, float* c) {
+    auto* space = room(right_room, Factor::floats(inner, columns));
+    Factor(weight, inner, columns, turned, reinterpret_cast<float*>(space))
+        .product(rows, a, beta, c);
+}
+
 // c [m, n] = beta * c + a [m, k] * w [n, k]^T
 void product(int64_t m, int64_t n, int64_t k, const float* a, const float* w, float beta,
              float* c) {
-    multiply(m, n, k, a, k, false, w, k, true, 1, beta, c, n);
+    single(w, k, n, true, m, a, beta, c);
 }
 
 // c [m, k] = beta * c + a [m, n] * w [n, k]
 void product_back(int64_t m, int64_t n, int64_t k, const float* a, const float* w, float beta,
                   float* c) {
-    multiply(m, k, n, a, n, false, w, k, false, 1, beta, c, k);
+    single(w, n, k, false, m, a, beta, c);
 }
 
 // c [n, k] += a [m, n]^T * b [m, k]
 void product_weights(int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
+#ifdef __AVX512BF16__
+    if (reduced) {
+        const auto left = bfloat16::pack_left_turned(
+            n, m, a, n, room(left_room, bfloat16::left_words(n, m)));
+        uint32_t* right = room(right_room, bfloat16::right_words(m, k));
+        bfloat16::pack_right(m, k, b, k, right);
+        bfloat16::multiply(n, k, m, left, right, false, c, k);
+        return;
+    }
+#endif
     multiply(n, k, m, a, n, true, b, k, false, 1, 1, c, k);
 }
 
@@ -352,16 +426,32 @@ extern "C" {
 
 void ui2c_set_sgemm(void* function) { sgemm = reinterpret_cast<Sgemm>(function); }
 
+// Products of layers in bfloat16 from now on, or in float32 again. Returns whether they are in
+// bfloat16, which takes a processor that has it.
+int ui2c_set_reduced(int wanted) {
+#ifdef __AVX512BF16__
+    reduced = wanted != 0;
+#else
+    (void)wanted;
+#endif
+    return reduced;
+}
+
 // `saved`: rows * 7c floats, 8c with an adaptor.
 void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t c,
                         const Block* p, float* input, float* saved, float* out) {
     const Shape s{n, h, w, c};
     const bool adapts = p->adaptor != nullptr;
     const Saved v(s, saved, input, adapts);
-    scratch.reserve(s.padded() + 9 * c + CHUNK * 2 * c + 64);
+    const int64_t square = Factor::floats(c, c), wide = Factor::floats(c, 4 * c),
+                  narrow = Factor::floats(2 * c, c);
+    scratch.reserve(s.padded() + 9 * c + CHUNK * 2 * c + square + wide + narrow + 128);
     float* padded = scratch.take(s.padded());
     float* taps = scratch.take(9 * c);
     float* g = scratch.take(CHUNK * 2 * c);
+    const Factor to_out(p->out, c, c, true, scratch.take(square));
+    const Factor to_mix(p->mix_in, c, 4 * c, true, scratch.take(wide));
+    const Factor from_mix(p->mix_out, 2 * c, c, true, scratch.take(narrow));
     if (adapts) {
         fill_rows(s.rows(), c, p->adaptor_bias, v.x);
         product(s.rows(), c, inputs, input, p->adaptor, 1, v.x);
@@ -376,11 +466,11 @@ void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t
         float* y = v.y + i * c;
         float* m = v.m + i * 4 * c;
         add_row(rows, c, v.x + i * c, p->out_bias, y);
-        product(rows, c, c, v.d + i * c, p->out, 1, y);
-        product(rows, 4 * c, c, y, p->mix_in, 0, m);
+        to_out.product(rows, v.d + i * c, 1, y);
+        to_mix.product(rows, y, 0, m);
         fold(rows, 2 * c, m, p->mix_in_bias, g);
         add_row(rows, c, y, p->mix_out_bias, out + i * c);
-        product(rows, c, 2 * c, g, p->mix_out, 1, out + i * c);
+        from_mix.product(rows, g, 1, out + i * c);
     }
 }
 
@@ -391,7 +481,10 @@ void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_
     const Shape s{n, h, w, c};
     const bool adapts = p->adaptor != nullptr;
     const Saved v(s, saved, input, adapts);
-    scratch.reserve(2 * s.padded() + 3 * s.rows() * c + CHUNK * 8 * c + 18 * c + 256);
+    const int64_t square = Factor::floats(c, c), wide = Factor::floats(c, 2 * c),
+                  narrow = Factor::floats(4 * c, c);
+    scratch.reserve(2 * s.padded() + 3 * s.rows() * c + CHUNK * 8 * c + 18 * c + square + wide +
+                    narrow + 256);
     float* padded = scratch.take(s.padded());
     float* padded_gradient = scratch.take(s.padded());
     float* dx = scratch.take(s.rows() * c);
@@ -402,6 +495,9 @@ void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_
     float* dm = scratch.take(CHUNK * 4 * c);
     float* taps = scratch.take(9 * c);
     float* dtaps = scratch.take(9 * c);
+    const Factor out_back(p->out, c, c, false, scratch.take(square));
+    const Factor mix_out_back(p->mix_out, c, 2 * c, false, scratch.take(wide));
+    const Factor mix_in_back(p->mix_in, 4 * c, c, false, scratch.take(narrow));
     if (!adapts && input_gradient != nullptr) dx = input_gradient;
 
     for (int64_t i = 0; i < s.rows(); i += CHUNK) {
@@ -409,16 +505,16 @@ void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_
         const float* back = out_gradient + i * c;
         const float* y = v.y + i * c;
         float* dy = dx + i * c;
-        product_back(rows, c, 2 * c, back, p->mix_out, 0, dg);
+        mix_out_back.product(rows, back, 0, dg);
         fold_back(rows, 2 * c, v.m + i * 4 * c, p->mix_in_bias, dg, g, dm, q->mix_in_bias);
         product_weights(rows, c, 2 * c, back, g, q->mix_out);
         sum_rows(rows, c, back, q->mix_out_bias);
         product_weights(rows, 4 * c, c, dm, y, q->mix_in);
         std::memcpy(dy, back, size_t(rows * c) * sizeof(float));
-        product_back(rows, 4 * c, c, dm, p->mix_in, 1, dy);
+        mix_in_back.product(rows, dm, 1, dy);
         product_weights(rows, c, c, dy, v.d + i * c, q->out);
         sum_rows(rows, c, dy, q->out_bias);
-        product_back(rows, c, c, dy, p->out, 0, dd + i * c);
+        out_back.product(rows, dy, 0, dd + i * c);
     }
     clear_borders(s, padded);
     clear_borders(s, padded_gradient);

@@ -21,7 +21,7 @@ from ui2c.network.config import CodecConfig
 from ui2c.network.weights import save_model
 from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.first_weights import first_weights
-from ui2c.train.fused import attach
+from ui2c.train.fused import attach, use_bfloat16
 from ui2c.train.graph import Batch, Result, Start, run_clip
 from ui2c.train.loader import Loader
 from ui2c.train.logs import RunLog
@@ -63,6 +63,9 @@ class Trainer:
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         if self.device.type == "cpu":
             attach(self.codec, self.optimizers)
+            wanted = config.precision == "bfloat16"
+            if use_bfloat16(wanted) != wanted:
+                print("this processor multiplies in float32 only", flush=True)
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0

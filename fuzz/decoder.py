@@ -1,6 +1,6 @@
 """Fuzzes the whole decoder: python fuzz/decoder.py [--seconds N] [--seed N]
 
-Streams of the two golden nano weights are changed at random, half of them inside their units with
+Streams of the golden nano weights are changed at random, half of them inside their units with
 right checksums around, and decoded with both ways of taking errors. Nothing but frames or one of
 the errors of ui2c may come out, in bounded time and memory. There is no coverage feedback: the
 parser and the coder, where it would help, have fuzzers of their own. Findings go to
@@ -23,8 +23,9 @@ HERE = Path(__file__).parent
 SEEDS = HERE / "seeds" / "decoder"
 GOLDEN = HERE.parent / "tests" / "golden"
 
-NAMES = ("nano", "mended", "between")
-"""Golden weights: plain; with blocks, filters and vectors of chosen precision; bidirectional."""
+NAMES = ("nano", "mended", "between", "quarters")
+"""Golden weights: plain; with blocks, filters and vectors of chosen precision; bidirectional; with
+four stages."""
 
 LIMITS = ui2c.Limits(max_pixels=256 * 256, max_unit_bytes=1 << 16, max_frames=1000)
 SECONDS = 20.0

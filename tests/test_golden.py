@@ -105,7 +105,9 @@ def test_filters() -> None:
     assert encoder.finish(0) == (0, stream)
 
 
-@pytest.mark.parametrize(("name", "units"), [("nano", 4), ("mended", 5), ("between", 5)])
+@pytest.mark.parametrize(
+    ("name", "units"), [("nano", 4), ("mended", 5), ("between", 5), ("quarters", 5)]
+)
 def test_pictures(name: str, units: int) -> None:
     """The arithmetic of the network may differ in the last bit, a sample by rounding therefore."""
     stream = (GOLDEN / f"{name}.ui2c").read_bytes()

@@ -18,7 +18,7 @@ from ui2c.network.codec import Codec
 from ui2c.network.complexity import table
 from ui2c.network.config import CodecConfig, config_for
 from ui2c.network.packing import pack, unpack
-from ui2c.network.prior import SCALES, checkerboard, scale_of
+from ui2c.network.prior import SCALES, checkerboard, scale_of, stages
 from ui2c.network.tables import TOTAL, gaussian_tables
 from ui2c.network.weights import load_model, random_model, save_model
 
@@ -81,6 +81,18 @@ def test_checkerboard_has_opposite_phases_and_halves() -> None:
     assert mask[0, 0, 0] == 1
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_stages_decide_every_element_once(count: int) -> None:
+    device = torch.device("cpu")
+    parts = stages(count, 5, 7, 8, device)
+    assert len(parts) == count
+    assert torch.equal(sum(parts, torch.zeros(5, 7, 8)), torch.ones(5, 7, 8))
+    # The first half of the stages is the first of two, and no place waits in any stage.
+    board = checkerboard(5, 7, 8, device)
+    assert torch.equal(sum(parts[: count // 2], torch.zeros(5, 7, 8)), board)
+    assert all(torch.equal(part.sum(-1), torch.full((5, 7), 8 / count)) for part in parts)
+
+
 def test_tables_are_valid_and_fit_their_gaussians() -> None:
     frequencies, lengths = gaussian_tables()
     assert len(lengths) == SCALES and lengths.sum() == len(frequencies)
@@ -116,7 +128,7 @@ def test_sizes_are_counted(name: str) -> None:
     if name == "small":
         encoder = sum(row.macs_per_pixel for row in rows if row.in_encoder)
         decoder = sum(row.macs_per_pixel for row in rows if row.in_decoder)
-        assert 20e3 < encoder < 28e3 and 16e3 < decoder < 23e3
+        assert 20e3 < encoder < 33e3 and 16e3 < decoder < 28e3
 
 
 def test_unknown_sizes_and_odd_widths_are_refused() -> None:

@@ -267,7 +267,7 @@ def test_crops_of_real_clips(video_folder: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(chroma, torch.full_like(chroma, 128))
         seen.add(name)
     assert seen == {"other", "pan"}
-    with pytest.raises(ValueError, match="hold no 21"):
+    with pytest.raises(ValueError, match="none of which holds 21"):
         draw_clip(np.random.default_rng(0), videos, frames=21, size=64)
     with pytest.raises(ValueError, match="of 160×160"):
         draw_clip(np.random.default_rng(0), videos, frames=2, size=160)

@@ -98,7 +98,7 @@ def test_a_unit_is_trained_as_it_is_coded() -> None:
             torch.tensor([ROW]),
             coder._rows(63 - ROW, 1, False),
             torch.tensor([False]),
-            coder._mask,
+            coder._stages,
             search.between,
         )
     for k, frame in enumerate(coder.frames):

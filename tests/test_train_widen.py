@@ -32,7 +32,7 @@ def test_pictures_and_old_channels_stay_the_same(latent: int, linear: bool) -> N
             y = codec.analyse(frames, context.context, rows)
             z = codec.prior.hyper_encode(y)
             stage = codec.prior.split(codec.prior.first_stage(z, context.tap))
-            means = codec.prior.second_stage(y, torch.cat(stage, dim=-1))
+            means = codec.prior.later_stage(1, y, torch.cat(stage, dim=-1))
             feature = codec.synthesise(y, context.context, rows)
             shown = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
             seen.append((shown, z, *(t for t in (y, *stage))))

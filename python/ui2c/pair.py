@@ -4,7 +4,7 @@ Encoder and decoder run the same steps on the same tensors wherever the result f
 so what the encoder reconstructs is what the decoder shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from ui2c.motion import Field, Planes
 from ui2c.network.alignment import align, displacement_of
 from ui2c.network.codec import FRAME_CHANNELS, Context
 from ui2c.network.packing import pack, unpack
-from ui2c.network.prior import SKIP, checkerboard, scale_of
+from ui2c.network.prior import SKIP, scale_of, stages
 from ui2c.network.weights import Model
 
 _SYMBOL_LIMIT = 2047
@@ -89,8 +89,12 @@ class PairCoder:
         self._designer = _core.FilterDesigner()
         self._shift: int | None = None
         self._symbols: dict[int, NDArray[np.int16]] = {}
-        self._mask = checkerboard(
-            self.coded_height // 16, self.coded_width // 16, model.config.latent, self.device
+        self._stages = stages(
+            model.config.stages,
+            self.coded_height // 16,
+            self.coded_width // 16,
+            model.config.latent,
+            self.device,
         )
 
     @property
@@ -163,14 +167,12 @@ class PairCoder:
         index = fractional.round()
         scaled = y / quantiser
         coded = index >= SKIP
-        first = self._quantise(scaled - mean, coded) * self._mask
-        second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
-        second = self._quantise(scaled - second_mean, coded) * (1 - self._mask)
-        symbols = first + second
-        coder.put(self.model.tables, _indexes(index), _symbols(symbols))
-        frames = self._finish(
-            symbols, mean, second_mean, quantiser, context, predicted, between, rows, intra
+        symbols, mean = self._means(
+            mean, parameters, lambda mean: self._quantise(scaled - mean, coded)
         )
+        coder.put(self.model.tables, _indexes(index), _symbols(symbols))
+        y = (symbols + mean) * quantiser
+        frames = self._finish(y, context, predicted, between, rows, intra)
         blocks = None
         if config.has_blocks(intra) and not config.bidirectional:
             blocks = self._search_backward(padded[0], frames, field, qp)
@@ -251,32 +253,39 @@ class PairCoder:
         if config.post_filter:
             filters = coder.get_filters(filters, self._defaults(qp, intra))
         coder.finish()
-        symbols = self._tensor(decoded, mean.shape)
-        first = symbols * self._mask
-        second_mean = codec.prior.second_stage((first + mean) * self._mask, parameters)
-        frames = self._finish(
-            symbols, mean, second_mean, quantiser, context, predicted, between, rows, intra
-        )
+        every = self._tensor(decoded, mean.shape)
+        symbols, mean = self._means(mean, parameters, lambda _: every)
+        y = (symbols + mean) * quantiser
+        frames = self._finish(y, context, predicted, between, rows, intra)
         self._filters = filters
         self._show(self._shown(frames, blocks, intra))
         return self.decoded
 
+    def _means(
+        self, mean: Tensor, parameters: Tensor, symbols_of: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Symbols and means of all elements, stage by stage; both sides come by here.
+
+        `mean` is the first stage's; `symbols_of` gives all symbols as they are for some means.
+        """
+        first = self._stages[0]
+        symbols, means = symbols_of(mean) * first, mean * first
+        for number, here in enumerate(self._stages[1:], start=1):
+            mean = self.model.codec.prior.later_stage(number, symbols + means, parameters)
+            symbols, means = symbols + symbols_of(mean) * here, means + mean * here
+        return symbols, means
+
     def _finish(
         self,
-        symbols: Tensor,
-        mean: Tensor,
-        second_mean: Tensor,
-        quantiser: Tensor,
+        y: Tensor,
         context: Context,
         predicted: list[Planes],
         between: _core.Blocks | None,
         rows: Tensor,
         intra: bool,
     ) -> list[Planes]:
-        """From symbols to feature and pictures of the coded size; both sides come by here."""
-        mean = mean * self._mask + second_mean * (1 - self._mask)
+        """From the latent to feature and pictures of the coded size; both sides come by here."""
         codec = self.model.codec
-        y = (symbols + mean) * quantiser
         self._feature = codec.synthesise(y, context.context, rows)
         self.feature_hash = _core.crc32c(self._feature.cpu().numpy().tobytes())
         blank = torch.tensor([intra], device=self.device)

@@ -13,6 +13,8 @@ version; a file that exists is left alone. What each holds:
 - nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
 - mended.safetensors, mended.ui2c, mended.y4m: the same with stills, blocks, filters, and vectors
   whose precision units choose.
+- between.*: the same again, bidirectional and aligned.
+- quarters.*: and with a prior of four stages.
 """
 
 from dataclasses import replace
@@ -166,6 +168,7 @@ def _write(name: str, data: bytes) -> None:
 
 def _write_pictures() -> None:
     """What needs PyTorch."""
+    import torch
     import ui2c
     from ui2c.network.weights import load_model, random_model, save_model
     from ui2c.video import open_source
@@ -193,7 +196,12 @@ def _write_pictures() -> None:
     )
     between = random_model("nano", 1).codec
     between.config = replace(mended.config, bidirectional=True, aligned=True)
-    for name, codec in (("nano", plain), ("mended", mended), ("between", between)):
+    quarters = random_model("nano", 1).codec
+    quarters.config = replace(between.config, stages=4)
+    marks = numbers(3 * quarters.config.latent, 5).reshape(3, -1)
+    quarters.prior.stage_marks = torch.nn.Parameter(torch.from_numpy(marks / 2.0**32 - 0.5).float())
+    models = {"nano": plain, "mended": mended, "between": between, "quarters": quarters}
+    for name, codec in models.items():
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():
             defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from ui2c.network.blocks import Depthwise, Pointwise
 from ui2c.network.codec import Codec
@@ -43,8 +42,6 @@ def table(config: CodecConfig) -> list[Row]:
         codec = Codec(config)
     totals: dict[str, tuple[int, float]] = {}
     for path, layer in codec.named_modules():
-        if list(layer.children()) and not isinstance(layer, nn.ModuleList):
-            continue
         params = sum(p.numel() for p in layer.parameters(recurse=False))
         if not params:
             continue
@@ -54,6 +51,8 @@ def table(config: CodecConfig) -> list[Row]:
         if isinstance(layer, (Pointwise, Depthwise)) and module != "image_adaptor":
             scale = _SCALES.get(module, 8)
             macs = layer.weight.numel() / scale**2 / config.frames_per_unit
+            if module.startswith("prior.spatial"):
+                macs *= config.stages - 1
         known_params, known_macs = totals.get(module, (0, 0.0))
         totals[module] = known_params + params, known_macs + macs
     rows = []

@@ -41,7 +41,8 @@ class CodecConfig:
     with `bidirectional` those of the first frame are part of its prediction, which the last one,
     decoded before it, is another half of. With `aligned` the feature is moved along the motion
     field before it tells of the next unit. With `post_filter` units carry the filters of what is
-    shown. Depths count blocks of the network.
+    shown. In each of `stages`, 2 or 4, the prior knows what was decided in those before. Depths
+    count blocks of the network.
     """
 
     name: str
@@ -69,6 +70,7 @@ class CodecConfig:
     chosen_precision: bool = False
     bidirectional: bool = False
     aligned: bool = False
+    stages: int = 2
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -85,6 +87,8 @@ class CodecConfig:
             raise ValueError(f"coarse_motion must fall, to 0 at least, not {self.coarse_motion}")
         if self.bidirectional and not (self.blocks and self.motion and self.frames_per_unit == 2):
             raise ValueError("bidirectional needs blocks, motion and two frames a unit")
+        if self.stages not in (2, 4) or self.latent % self.stages:
+            raise ValueError(f"stages must be 2 or 4, not {self.stages}")
         if self.frames_per_unit not in (1, 2):
             raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
 
@@ -170,6 +174,7 @@ def _current(config: CodecConfig) -> CodecConfig:
         # Found by coding clips at all qualities (docs/motion.md).
         coarse_motion=(300.0, 0.0),
         blocks=True,
+        stages=4,
     )
 
 

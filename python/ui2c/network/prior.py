@@ -1,4 +1,4 @@
-"""The two-stage prior: step, scale index and mean of every latent element."""
+"""The prior: step, scale index and mean of every latent element, means in two or four stages."""
 
 import math
 
@@ -57,8 +57,32 @@ def checkerboard(height: int, width: int, channels: int, device: torch.device) -
     return ((rows + columns + half) % 2 == 0).float()
 
 
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""Rows and columns of a 2 × 2 square, in the order in which four stages decide them."""
+
+
+def stages(
+    count: int, height: int, width: int, channels: int, device: torch.device
+) -> list[Tensor]:
+    """What each of 2 or 4 stages decides the means of: `[height, width, channels]` each, 1 there.
+
+    Four halve the two: each quarter of the channels goes through the places of a 2 × 2 square in an
+    order of its own, and every place is decided for one quarter in each stage.
+    """
+    board = checkerboard(height, width, channels, device)
+    if count == 2:
+        return [board, 1 - board]
+    rows = torch.arange(height, device=device)[:, None, None] % 2
+    columns = torch.arange(width, device=device)[None, :, None] % 2
+    quarter = (torch.arange(channels, device=device) * 4 // channels)[None, None, :]
+    down, right = (torch.tensor(x, device=device)[quarter] for x in zip(*PHASES, strict=True))
+    # Where a quarter is after its own start; going on by a phase is the same as coming from it.
+    row, column = (rows + down) % 2, (columns + right) % 2
+    return [((row == r) & (column == c)).float() for r, c in PHASES]
+
+
 class Prior(nn.Module):
-    """Hyper codec, temporal prior, fusion and the spatial second stage."""
+    """Hyper codec, temporal prior, fusion and the spatial stages."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -78,6 +102,10 @@ class Prior(nn.Module):
         self.fusion_out = Pointwise(2 * width, 3 * y, gain=0.3)
         self.spatial = blocks(4 * y, 2 * width, config.spatial_depth)
         self.spatial_out = Pointwise(2 * width, y, gain=0.3)
+        # What is added to the known elements tells the later stages apart.
+        self.stage_marks = (
+            nn.Parameter(torch.zeros(config.stages - 1, y)) if config.stages > 2 else None
+        )
         # Scale indices of z for units that follow another (0) and for those that start blank (1).
         start = torch.full((len(KNOTS), z), math.log(1 / SMALLEST_SCALE) / SCALE_RATIO / 10)
         self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))
@@ -115,7 +143,9 @@ class Prior(nn.Module):
         index = clamp_through(index * 10 + 22, 0.0, SCALES - 1.0)
         return clamp_through(step + 1, 0.5, 4.0), index, mean
 
-    def second_stage(self, known: Tensor, parameters: Tensor) -> Tensor:
-        """Means of the other half, given the known half of the latent in steps, zeros elsewhere."""
+    def later_stage(self, stage: int, known: Tensor, parameters: Tensor) -> Tensor:
+        """Means in a stage from 1 on, given the latent in steps as far as known, else zero."""
+        if self.stage_marks is not None:
+            known = known + self.stage_marks[stage - 1]
         h = self.spatial(torch.cat((known, parameters), dim=-1))
         return self.spatial_out(h)  # type: ignore[no-any-return]

@@ -115,16 +115,16 @@ def draw_clip(
 
     Float32 on the scale of 8-bit codes. The best of a few crops in texture and motion, one time
     in four just any; from one to three samples of the video per sample; half of them backwards.
+    Videos too short or too small are passed over; ValueError if all are.
     """
     stills = rng.random() < 0.25
-    video = videos[rng.integers(len(videos))]
+    fitting = [v for v in videos if len(v.y) >= frames and min(v.y.shape[1:]) >= size]
+    if not fitting:
+        raise ValueError(f"{len(videos)} videos, none of which holds {frames} of {size}×{size}")
+    video = fitting[rng.integers(len(fitting))]
     count, height, width = video.y.shape
     stride = 2 if video.frame_rate > 45 or (video.frame_rate > 20 and rng.random() < 0.2) else 1
     stride = min(stride, (count - 1) // (frames - 1))
-    if stride == 0 or min(height, width) < size:
-        raise ValueError(
-            f"{video.name}: {count} frames of {width}×{height} hold no {frames} of {size}×{size}"
-        )
     span = (frames - 1) * stride + 1
     best: tuple[float, slice, int, int, int] | None = None
     for _ in range(1 if stills else 3):

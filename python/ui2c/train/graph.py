@@ -4,6 +4,7 @@ It runs the modules of `ui2c.network`; only rounding is softened: what is decode
 straight-through gradient, what is priced carries uniform noise instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,7 +20,7 @@ from ui2c.network.blocks import shuffle, unshuffle
 from ui2c.network.codec import FRAME_CHANNELS, Codec
 from ui2c.network.config import STILL_OFFSETS
 from ui2c.network.packing import pack, unpack
-from ui2c.network.prior import checkerboard, clamp_through, scale_of
+from ui2c.network.prior import clamp_through, scale_of, stages
 from ui2c.train import device_between, device_compensation
 from ui2c.train.searched import FACTORS, Motion
 
@@ -193,7 +194,7 @@ def run_unit(
     base_rows: Tensor,
     rows: Tensor,
     blank: Tensor,
-    mask: Tensor,
+    masks: Sequence[Tensor],
     between: Between | None = None,
 ) -> UnitResult:
     """Codes the packed frames `source` of one unit, given their prediction.
@@ -217,8 +218,14 @@ def run_unit(
     parameters = codec.prior.first_stage(z_rounded, tap)
     step, index, mean = codec.prior.split(parameters)
     scaled = y / step
-    first_half = (round_through(scaled - mean) + mean) * mask
-    mean = mask * mean + (1 - mask) * codec.prior.second_stage(first_half, parameters)
+    first = masks[0]
+    known, means = (round_through(scaled - mean) + mean) * first, mean * first
+    for number, here in enumerate(masks[1:], start=1):
+        mean = codec.prior.later_stage(number, known, parameters)
+        if number + 1 < len(masks):
+            known = known + (round_through(scaled - mean) + mean) * here
+        means = means + mean * here
+    mean = means
     centred = scaled - mean
     rounded = round_through(centred)
     scale = scale_of(index)
@@ -266,7 +273,7 @@ def run_clip(
     offsets = torch.tensor(config.offsets, device=device)
     weights = torch.tensor([config.distortion_weight(r) for r in range(64)], device=device)
     plane_weights = torch.tensor(weights_yuv, device=device) / 8
-    mask = checkerboard(height // 2, width // 2, config.latent, device)
+    masks = stages(config.stages, height // 2, width // 2, config.latent, device)
     still_offsets = torch.tensor(STILL_OFFSETS, device=device)
     last_alone = torch.tensor([0.0, 1.0], device=device)
 
@@ -319,7 +326,7 @@ def run_clip(
                     displacement = displacement_of(*sizes, *fields)
                 feature = align(feature, displacement.to(device))
             adapted = codec.follow(feature)
-        inputs = codec, adapted, source, prediction, base, rows, blank, mask, between
+        inputs = codec, adapted, source, prediction, base, rows, blank, masks, between
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )

@@ -25,6 +25,7 @@ CHANGEABLE = {
     "chosen_precision",
     "bidirectional",
     "aligned",
+    "stages",
 }
 """In what a widened configuration may differ."""
 
@@ -94,7 +95,7 @@ def widened(old: Codec, config: CodecConfig) -> Codec:
         source.setdefault("prior.hyper_encode_1.adaptor.bias", torch.zeros(width))
         for name, tensor in target.items():
             if name not in source:
-                # The linear path: its gains start by theory, all else silent.
+                # Linear path and marks of stages: gains start by theory, all else silent.
                 if not name.endswith("gains.values"):
                     tensor.zero_()
             elif tensor.shape == source[name].shape:

@@ -93,6 +93,21 @@ def test_stages_decide_every_element_once(count: int) -> None:
     assert all(torch.equal(part.sum(-1), torch.full((5, 7), 8 / count)) for part in parts)
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_stages_of_coding_are_those_of_training(count: int) -> None:
+    torch.manual_seed(1)
+    prior = Codec(replace(config_for("nano"), stages=count, spatial_depth=2)).prior
+    known, parameters = torch.randn(1, 3, 5, 16), torch.randn(1, 3, 5, 48)
+    with torch.no_grad():
+        if prior.stage_marks is not None:
+            prior.stage_marks.normal_()
+        means_in = prior.later_stages(parameters)
+        seen = [prior.later_stage(stage, known, parameters) for stage in range(1, count)]
+        for stage, means in enumerate(seen, start=1):
+            torch.testing.assert_close(means_in(stage, known), means)
+    assert count == 2 or not torch.allclose(seen[0], seen[1])
+
+
 def test_tables_are_valid_and_fit_their_gaussians() -> None:
     frequencies, lengths = gaussian_tables()
     assert len(lengths) == SCALES and lengths.sum() == len(frequencies)

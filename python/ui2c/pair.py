@@ -270,8 +270,9 @@ class PairCoder:
         """
         first = self._stages[0]
         symbols, means = symbols_of(mean) * first, mean * first
+        means_in = self.model.codec.prior.later_stages(parameters)
         for number, here in enumerate(self._stages[1:], start=1):
-            mean = self.model.codec.prior.later_stage(number, symbols + means, parameters)
+            mean = means_in(number, symbols + means)
             symbols, means = symbols + symbols_of(mean) * here, means + mean * here
         return symbols, means
 

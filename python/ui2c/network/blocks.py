@@ -83,10 +83,12 @@ class DepthConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel is not None and torch.is_grad_enabled():
             return self.kernel(self, x)
+        return self.branches(x if self.adaptor is None else self.adaptor(x))
+
+    def branches(self, x: Tensor) -> Tensor:
+        """The block without its adaptor."""
         # hardswish(6x) / 6 is the activation; the factors 6 and 1/6 are moved into the (small)
         # weights around it, which saves two passes over the (large) activations.
-        if self.adaptor is not None:
-            x = self.adaptor(x)
         h = F.hardswish(linear(x, self.spatial_in.weight * 6, self.spatial_in.bias * 6))
         h = F.conv2d(
             h.permute(0, 3, 1, 2),

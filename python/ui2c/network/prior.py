@@ -1,11 +1,20 @@
 """The prior: step, scale index and mean of every latent element, means in two or four stages."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise, blocks, shuffle, unshuffle
+from ui2c.network.blocks import (
+    Bank,
+    DepthConvBlock,
+    Pointwise,
+    blocks,
+    linear,
+    shuffle,
+    unshuffle,
+)
 from ui2c.network.config import KNOTS, CodecConfig
 
 SCALES = 64
@@ -149,3 +158,22 @@ class Prior(nn.Module):
             known = known + self.stage_marks[stage - 1]
         h = self.spatial(torch.cat((known, parameters), dim=-1))
         return self.spatial_out(h)  # type: ignore[no-any-return]
+
+    def later_stages(self, parameters: Tensor) -> Callable[[int, Tensor], Tensor]:
+        """`later_stage` with these parameters, for coding: takes the stage and what is known."""
+        if self.stage_marks is None:
+            return lambda stage, known: self.later_stage(stage, known, parameters)
+        # What the parameters have to say to the first layer is the same in all stages.
+        first, marks = self.spatial[0], self.stage_marks
+        assert isinstance(first, DepthConvBlock) and first.adaptor is not None
+        adaptor = first.adaptor
+        of_known, of_parameters = adaptor.weight.split((marks.shape[1], parameters.shape[-1]), 1)
+        said = linear(parameters, of_parameters, adaptor.bias)
+        silent = torch.zeros_like(adaptor.bias)
+        first_branches, others = first.branches, self.spatial[1:]
+
+        def stage_means(stage: int, known: Tensor) -> Tensor:
+            h = first_branches(said + linear(known + marks[stage - 1], of_known, silent))
+            return self.spatial_out(others(h))  # type: ignore[no-any-return]
+
+        return stage_means

@@ -17,6 +17,7 @@ from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
 from ui2c.lead import HORIZON, INTER_UNITS, find_lead, frames_ahead, lead_of
 from ui2c.metrics import Psnr, frame_psnr
 from ui2c.motion import usual_effort
+from ui2c.network.config import CYCLE
 from ui2c.ratecontrol import HIGHEST, Plan, Target
 from ui2c.runtime import check_threads, coding_threads, resolve_device
 from ui2c.scenecut import SceneCut
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 RETRY_STEP = 4
 """By how much the qp rises for a unit that was too large."""
-CYCLE = 4
-"""Units after which the quality offsets of the frames repeat."""
 MOTION_EFFORTS = ("fast", "default", "slow")
 HASH_INTERVAL = 16
 """Every so many units from an intra unit on, and there, the stream lets a decoder check itself."""

@@ -13,8 +13,11 @@ KNOTS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 Learning 64 free rows fails: each sees one sample in 64 and hardly moves.
 """
 
-OFFSETS = ((0, 8), (0, 4), (0, 4), (0, 4))
-"""Rows by which the frames of a unit are better than its base row, over a cycle of four units."""
+LAST_OFFSET = 4
+"""Rows by which the last frame of a unit is better than the first, whose row is the base row."""
+
+CYCLE = 4
+"""Units after which the quality offsets of the frames repeat."""
 
 STILL_OFFSETS = (8, 8)
 """Rows by which a still is better than its base row; see `CodecConfig.still`."""
@@ -41,8 +44,9 @@ class CodecConfig:
     with `bidirectional` those of the first frame are part of its prediction, which the last one,
     decoded before it, is another half of. With `aligned` the feature is moved along the motion
     field before it tells of the next unit. With `post_filter` units carry the filters of what is
-    shown. In each of `stages`, 2 or 4, the prior knows what was decided in those before. Depths
-    count blocks of the network.
+    shown. In each of `stages`, 2 or 4, the prior knows what was decided in those before.
+    `key_offset` is by how many rows the last frame of the first of four units is better than its
+    base row. Depths count blocks of the network.
     """
 
     name: str
@@ -71,6 +75,7 @@ class CodecConfig:
     bidirectional: bool = False
     aligned: bool = False
     stages: int = 2
+    key_offset: int = 8
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -87,6 +92,8 @@ class CodecConfig:
             raise ValueError(f"coarse_motion must fall, to 0 at least, not {self.coarse_motion}")
         if self.bidirectional and not (self.blocks and self.motion and self.frames_per_unit == 2):
             raise ValueError("bidirectional needs blocks, motion and two frames a unit")
+        if not 0 <= self.key_offset < QUALITIES:
+            raise ValueError(f"key_offset must be in 0 … {QUALITIES - 1}, not {self.key_offset}")
         if self.stages not in (2, 4) or self.latent % self.stages:
             raise ValueError(f"stages must be 2 or 4, not {self.stages}")
         if self.frames_per_unit not in (1, 2):
@@ -105,7 +112,9 @@ class CodecConfig:
     @property
     def offsets(self) -> tuple[tuple[int, ...], ...]:
         """Quality offsets of the frames of a unit, by the unit's place in the cycle."""
-        return OFFSETS if self.frames_per_unit == 2 else SINGLE_OFFSETS
+        if self.frames_per_unit == 1:
+            return SINGLE_OFFSETS
+        return ((0, self.key_offset), *[(0, LAST_OFFSET)] * (CYCLE - 1))
 
     def unit_offsets(self, cycle: int, intra: bool) -> tuple[int, ...]:
         """Quality offsets of the frames of one unit."""
@@ -175,6 +184,9 @@ def _current(config: CodecConfig) -> CodecConfig:
         coarse_motion=(300.0, 0.0),
         blocks=True,
         stages=4,
+        # The first frame of a unit is coded as a B-frame is: one in eight that is better still
+        # costs more than it helps.
+        key_offset=4,
     )
 
 

@@ -26,6 +26,7 @@ CHANGEABLE = {
     "bidirectional",
     "aligned",
     "stages",
+    "key_offset",
 }
 """In what a widened configuration may differ."""
 

@@ -172,3 +172,46 @@ pub(super) fn encode(
     // SAFETY: the level is one of this processor's; what else is needed was asserted.
     unsafe { run(rows, states, keys, words, position) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rans::tables::key;
+    use crate::rans::{LOWER_BOUND, MAX_LANES, Tables};
+
+    /// Every frequency with states on both sides of where the quotient changes.
+    #[test]
+    fn all_levels_divide_exactly() {
+        for frequency in 1..TABLE_SIZE as u16 {
+            let tables = Tables::new(&[frequency, TABLE_SIZE as u16 - frequency], &[2], 0).unwrap();
+            let divisor = u32::from(frequency);
+            let shed_from = divisor << 20;
+            let multiples = [0, 1, 2, 15, 1 << 10, (1 << 19) - 1, 1 << 19, (1 << 20) - 1];
+            let near = |state: u32| [state.wrapping_sub(1), state, state.wrapping_add(1)];
+            // As they are, and in the upper words, from which they come once the lower are shed.
+            let near_multiples = multiples.iter().flat_map(|multiple| near(multiple * divisor));
+            let states: Vec<u32> = near_multiples
+                .flat_map(|state| [state, state << 16 | 0xffff])
+                .chain([LOWER_BOUND, shed_from - 1, shed_from, u32::MAX])
+                .filter(|&state| state >= LOWER_BOUND)
+                .collect();
+            for states in states.chunks(MAX_LANES) {
+                let mut start = [LOWER_BOUND; MAX_LANES];
+                start[..states.len()].copy_from_slice(states);
+                let code = |level| {
+                    let (mut states, mut words, mut position) = (start, [0; 100], 0);
+                    let keys = [key(0, 0); MAX_LANES];
+                    let rows = tables.rows();
+                    let left =
+                        encode(level, 6, rows, &mut states, &keys, &mut words, &mut position);
+                    assert_eq!(left, 0);
+                    (states, words[..position].to_vec())
+                };
+                let plain = code(Level::SCALAR);
+                for &level in Level::available() {
+                    assert!(code(level) == plain, "{level}, {frequency}");
+                }
+            }
+        }
+    }
+}

@@ -11,8 +11,10 @@ use crate::cpu::Kind;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod shuffles;
 
 /// Room that must be behind what `compact` and `keys` write.
@@ -71,6 +73,12 @@ pub(super) fn decode(
         (Kind::Avx512, 5) => avx512::decode::<2>,
         #[cfg(target_arch = "x86_64")]
         (Kind::Avx512, 6) => avx512::decode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 4) => neon::decode::<2>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 5) => neon::decode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 6) => neon::decode::<8>,
         _ => return scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
     };
     // SAFETY: the level is one of this processor's; what else is needed was asserted.
@@ -88,6 +96,9 @@ pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) ->
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::compact(indexes, skip, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::compact(indexes, skip, out) },
         Kind::Scalar => scalar::compact(indexes, skip, out),
     }
 }
@@ -104,6 +115,9 @@ pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbo
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::expand(indexes, skip, count, symbols) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::expand(indexes, skip, count, symbols) },
         Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
     }
 }
@@ -136,6 +150,9 @@ pub(super) fn keys(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::keys(largest, indexes, symbols, skip, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::keys(largest, indexes, symbols, skip, out) },
         Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
     }
 }
@@ -167,6 +184,12 @@ pub(super) fn encode(
         (Kind::Avx512, 5) => avx512::encode::<2>,
         #[cfg(target_arch = "x86_64")]
         (Kind::Avx512, 6) => avx512::encode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 4) => neon::encode::<2>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 5) => neon::encode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 6) => neon::encode::<8>,
         _ => return scalar::encode(log2_lanes, rows, states, keys, words, position),
     };
     // SAFETY: the level is one of this processor's; what else is needed was asserted.

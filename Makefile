@@ -1,5 +1,6 @@
 # make demo: a short real clip there and back, with sizes and quality.
 # make test: everything that a change must pass.
+# make test-arm: the native core's tests for 64-bit Arm, cross-compiled, under an emulator.
 # make sanitize: the native core's tests under AddressSanitizer, at each level of instructions.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 NATIVE := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test lint test-rust test-python sanitize clean
+.PHONY: demo test lint test-rust test-python test-arm sanitize clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -29,6 +30,16 @@ test-rust:
 
 test-python: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The toolchain must have the target. Another linker or emulator is named by cargo's own variables.
+ARM := aarch64-unknown-linux-gnu
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER ?= \
+	qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-arm:
+	for level in scalar neon; do \
+		UI2C_CPU=$$level cargo test -p ui2c-core --lib --tests --target $(ARM) || exit 1; \
+	done
 
 # Sanitizers are still an unstable option, but their runtimes come with the stable compiler. The
 # target must be named so that build scripts are left out; documentation tests are, too.

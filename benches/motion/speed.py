@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = ("scalar", "avx2", "avx512")
+ARM = platform.machine() in ("aarch64", "arm64")
+LEVELS = ("scalar", "neon") if ARM else ("scalar", "avx2", "avx512")
 EFFORTS = ("fast", "default", "slow")
 
 

@@ -83,7 +83,7 @@ class RansDecoder:
         """Raises CorruptError unless everything was consumed and all lanes are at their end."""
 
 def cpu_level() -> str:
-    """The highest level of instructions in use: "scalar", "avx2" or "avx512".
+    """The highest level of instructions in use: "scalar", "avx2", "avx512" or "neon".
 
     It is what the processor has, or less where the environment variable UI2C_CPU names less. The
     coder takes the fastest up to it, as a measurement at first use finds.

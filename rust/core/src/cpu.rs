@@ -19,9 +19,13 @@ pub(crate) enum Kind {
     /// F, BW, DQ, VL, VBMI, VBMI2 and VNNI: Ice Lake, Zen 4 and later.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Which every 64-bit Arm processor has that runs a system with floating point.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
-/// Environment variable that lowers the level: `scalar`, `avx2` or `avx512`.
+/// Environment variable that lowers the level: `scalar`, then `avx2` or `avx512` on x86-64, `neon`
+/// on Arm.
 const VARIABLE: &str = "UI2C_CPU";
 
 impl Level {
@@ -59,7 +63,9 @@ impl fmt::Display for Level {
 
 #[cfg(target_arch = "x86_64")]
 const KINDS: [Kind; 3] = [Kind::Scalar, Kind::Avx2, Kind::Avx512];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+const KINDS: [Kind; 2] = [Kind::Scalar, Kind::Neon];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const KINDS: [Kind; 1] = [Kind::Scalar];
 
 impl Kind {
@@ -70,6 +76,8 @@ impl Kind {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
         }
     }
 
@@ -91,6 +99,11 @@ impl Kind {
                     && has!("avx512vbmi2")
                     && has!("avx512vnni")
                     && has!("bmi2")
+            }
+            // The loops take the first element in memory as the first of a vector.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => {
+                cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon")
             }
         }
     }

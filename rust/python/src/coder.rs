@@ -35,7 +35,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cpu_level, m)?)
 }
 
-/// The highest level of instructions that is used: "scalar", "avx2" or "avx512".
+/// The highest level of instructions that is used: "scalar", "avx2", "avx512" or "neon".
 #[pyfunction]
 fn cpu_level() -> String {
     Level::highest().to_string()

@@ -1,6 +1,7 @@
 //! Functions compiled twice.
 
-/// Defines a function that is also compiled for AVX2, which runs where the level allows it.
+/// Defines a function that is also compiled for AVX2, which runs where the level allows it. On Arm
+/// once is enough, as the compiler takes NEON for granted there.
 ///
 /// The body is the same, so the results are, too; only the compiler's choice of registers differs.
 macro_rules! wide {

@@ -4,7 +4,9 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod parts;
 
 use rayon::prelude::*;
@@ -177,6 +179,11 @@ fn predict_bytes(
         // SAFETY: as above.
         cpu::Kind::Avx512 => unsafe {
             avx512::predict_area(reference, lattice, vectors, area, held, out);
+        },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        cpu::Kind::Neon => unsafe {
+            neon::predict_area(reference, lattice, vectors, area, held, out);
         },
     }
 }

@@ -7,6 +7,8 @@ use crate::motion::plane::Padded;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use super::residual::TILE;
 use crate::cpu::{Kind, Level};
@@ -156,6 +158,9 @@ fn sum_spans_at(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::sum_spans(layout, weights, columns, lattice, v) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::sum_spans(layout, weights, columns, lattice, v) },
     }
 }
 

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use super::cost::{Cost, log2};
 use crate::cpu::{Kind, Level};
@@ -56,6 +58,9 @@ fn measure(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::measure(prediction, frame, area, cost, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::measure(prediction, frame, area, cost, out) },
     }
 }
 

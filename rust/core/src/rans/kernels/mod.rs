@@ -11,8 +11,10 @@ use crate::cpu::Kind;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod shuffles;
 
 /// Room that must be behind what `compact` and `keys` write.
@@ -71,6 +73,12 @@ pub(super) fn decode(
         (Kind::Avx512, 5) => avx512::decode::<2>,
         #[cfg(target_arch = "x86_64")]
         (Kind::Avx512, 6) => avx512::decode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 4) => neon::decode::<2>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 5) => neon::decode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 6) => neon::decode::<8>,
         _ => return scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
     };
     // SAFETY: the level is one of this processor's; what else is needed was asserted.
@@ -88,6 +96,9 @@ pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) ->
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::compact(indexes, skip, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::compact(indexes, skip, out) },
         Kind::Scalar => scalar::compact(indexes, skip, out),
     }
 }
@@ -104,6 +115,9 @@ pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbo
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::expand(indexes, skip, count, symbols) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::expand(indexes, skip, count, symbols) },
         Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
     }
 }
@@ -136,6 +150,9 @@ pub(super) fn keys(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Avx512 => unsafe { avx512::keys(largest, indexes, symbols, skip, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Kind::Neon => unsafe { neon::keys(largest, indexes, symbols, skip, out) },
         Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
     }
 }
@@ -167,8 +184,57 @@ pub(super) fn encode(
         (Kind::Avx512, 5) => avx512::encode::<2>,
         #[cfg(target_arch = "x86_64")]
         (Kind::Avx512, 6) => avx512::encode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 4) => neon::encode::<2>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 5) => neon::encode::<4>,
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, 6) => neon::encode::<8>,
         _ => return scalar::encode(log2_lanes, rows, states, keys, words, position),
     };
     // SAFETY: the level is one of this processor's; what else is needed was asserted.
     unsafe { run(rows, states, keys, words, position) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rans::tables::key;
+    use crate::rans::{LOWER_BOUND, MAX_LANES, Tables};
+
+    /// Every frequency with states on both sides of where the quotient changes.
+    #[test]
+    fn all_levels_divide_exactly() {
+        for frequency in 1..TABLE_SIZE as u16 {
+            let tables = Tables::new(&[frequency, TABLE_SIZE as u16 - frequency], &[2], 0).unwrap();
+            let divisor = u32::from(frequency);
+            let shed_from = divisor << 20;
+            let multiples = [0, 1, 2, 15, 1 << 10, (1 << 19) - 1, 1 << 19, (1 << 20) - 1];
+            let near = |state: u32| [state.wrapping_sub(1), state, state.wrapping_add(1)];
+            // As they are, and in the upper words, from which they come once the lower are shed.
+            let near_multiples = multiples.iter().flat_map(|multiple| near(multiple * divisor));
+            let states: Vec<u32> = near_multiples
+                .flat_map(|state| [state, state << 16 | 0xffff])
+                .chain([LOWER_BOUND, shed_from - 1, shed_from, u32::MAX])
+                .filter(|&state| state >= LOWER_BOUND)
+                .collect();
+            for states in states.chunks(MAX_LANES) {
+                let mut start = [LOWER_BOUND; MAX_LANES];
+                start[..states.len()].copy_from_slice(states);
+                let code = |level| {
+                    let (mut states, mut words, mut position) = (start, [0; 100], 0);
+                    let keys = [key(0, 0); MAX_LANES];
+                    let rows = tables.rows();
+                    let left =
+                        encode(level, 6, rows, &mut states, &keys, &mut words, &mut position);
+                    assert_eq!(left, 0);
+                    (states, words[..position].to_vec())
+                };
+                let plain = code(Level::SCALAR);
+                for &level in Level::available() {
+                    assert!(code(level) == plain, "{level}, {frequency}");
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The plain loops; no `unsafe`.
 
+use std::hint::select_unpredictable;
+
 use super::{Keys, WORD_SLACK, Words};
 use crate::rans::tables::{ESCAPE, Lookup, MAX_TABLES, Row, key};
 use crate::rans::{LOWER_BOUND, States, TABLE_BITS, TABLE_SIZE, WORD_BYTES};
@@ -54,7 +56,7 @@ fn decode_on<const LANES: usize, const STEP: usize>(
             let word = u32::from(u16::from_le_bytes(some[taken % STEP]));
             let low = next < LOWER_BOUND;
             // Without a branch: which states are low is as random as the stream.
-            *state = next << (16 * u32::from(low)) | word & u32::from(low).wrapping_neg();
+            *state = select_unpredictable(low, next << 16 | word, next);
             taken += usize::from(low);
             symbols[k] = found.stored();
             lowest = lowest.min(symbols[k]);

@@ -146,7 +146,22 @@ def test_sizes_are_counted(name: str) -> None:
         assert 20e3 < encoder < 33e3 and 16e3 < decoder < 28e3
 
 
+def test_offsets_of_the_quality_cycle() -> None:
+    assert config_for("nano").offsets == ((0, 8), (0, 4), (0, 4), (0, 4))
+    assert config_for("small").offsets == ((0, 4),) * 4
+    assert config_for("small").single().offsets == ((8,), (0,), (4,), (0,))
+    # A model file from before the field has the cycle of its time.
+    values = config_for("small").to_dict()
+    del values["key_offset"], values["stages"]
+    old = CodecConfig.from_dict(values)
+    assert old.offsets[0] == (0, 8) and old.stages == 2
+
+
 def test_unknown_sizes_and_odd_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="stages"):
+        replace(config_for("nano"), stages=3)
+    with pytest.raises(ValueError, match="key_offset"):
+        replace(config_for("nano"), key_offset=64)
     with pytest.raises(ValueError, match="huge"):
         config_for("huge")
     with pytest.raises(ValueError, match="double"):

@@ -144,9 +144,31 @@ pub(super) unsafe fn keys(
         // SAFETY: only what is there is read.
         let tables = unsafe { _mm512_maskz_loadu_epi8(there, indexes.as_ptr().cast()) };
         let coded = _mm512_mask_cmpge_epu8_mask(there, tables, skip);
-        let lower = _mm512_permutex2var_epi8(largest[0], tables, largest[1]);
-        let upper = _mm512_permutex2var_epi8(largest[2], tables, largest[3]);
-        let largest = _mm512_mask_blend_epi8(_mm512_movepi8_mask(tables), lower, upper);
+        if coded == 0 {
+            for half in 0..2 {
+                let there = (there >> (32 * half)) as u32;
+                let start = symbols.as_ptr().wrapping_add(32 * half);
+                // SAFETY: only what is there is read; the chunks are of equal length.
+                let symbols = unsafe { _mm512_maskz_loadu_epi16(there, start) };
+                wrong |= _mm512_test_epi16_mask(symbols, symbols);
+            }
+            continue;
+        }
+        if coded == u64::MAX {
+            let start = symbols.as_ptr();
+            // SAFETY: 64 elements are there, and the chunks are of equal length.
+            let symbols = unsafe { [_mm512_loadu_epi16(start), _mm512_loadu_epi16(start.add(32))] };
+            if let Some(keys) = keys_of_held(&largest, tables, symbols) {
+                for (half, keys) in keys.into_iter().enumerate() {
+                    let start = out.as_mut_ptr().wrapping_add(count + 32 * half);
+                    // SAFETY: count is at most the elements before, so 64 more are within `out`.
+                    unsafe { _mm512_storeu_epi16(start.cast(), keys) };
+                }
+                count += 64;
+                continue;
+            }
+        }
+        let largest = largest_of(&largest, tables);
         let tables = [_mm512_castsi512_si256(tables), _mm512_extracti64x4_epi64::<1>(tables)];
         let largest = [_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64::<1>(largest)];
         for half in 0..2 {
@@ -175,6 +197,43 @@ pub(super) unsafe fn keys(
         }
     }
     Keys { count, escapes: escapes != 0, wrong: wrong != 0 }
+}
+
+/// The largest symbols of 64 tables.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn largest_of(largest: &[__m512i; 4], tables: __m512i) -> __m512i {
+    let lower = _mm512_permutex2var_epi8(largest[0], tables, largest[1]);
+    let above = _mm512_movepi8_mask(tables);
+    if above == 0 {
+        return lower;
+    }
+    let upper = _mm512_permutex2var_epi8(largest[2], tables, largest[3]);
+    _mm512_mask_blend_epi8(above, lower, upper)
+}
+
+/// The keys of 64 elements, if their tables hold all symbols.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn keys_of_held(
+    largest: &[__m512i; 4],
+    tables: __m512i,
+    symbols: [__m512i; 2],
+) -> Option<[__m512i; 2]> {
+    // Packing takes 8 elements of one half and 8 of the other in turn; so do the tables.
+    let in_turn = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+    let tables = _mm512_permutexvar_epi64(in_turn, tables);
+    // `abs` would leave -32768 as it is, which packs to 0.
+    let zero = _mm512_setzero_si512();
+    let sizes = symbols.map(|half| _mm512_max_epi16(half, _mm512_subs_epi16(zero, half)));
+    let sizes = _mm512_packus_epi16(sizes[0], sizes[1]);
+    if _mm512_cmpgt_epu8_mask(sizes, largest_of(largest, tables)) != 0 {
+        return None;
+    }
+    // No table has symbols beyond ±127, so the sum does not leave its row.
+    let middle = _mm512_set1_epi8((COLUMNS / 2) as i8);
+    let rows = [_mm512_unpacklo_epi8(middle, tables), _mm512_unpackhi_epi8(middle, tables)];
+    Some([_mm512_add_epi16(rows[0], symbols[0]), _mm512_add_epi16(rows[1], symbols[1])])
 }
 
 /// States after a symbol each; `high` are those that have shed a word.

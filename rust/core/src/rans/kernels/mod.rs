@@ -202,6 +202,46 @@ mod tests {
     use crate::rans::tables::key;
     use crate::rans::{LOWER_BOUND, MAX_LANES, Tables};
 
+    /// Symbols on both sides of every limit, each in every place of a vector, among others that are
+    /// held, that are not coded, or of both kinds.
+    #[test]
+    fn all_levels_find_the_same_keys() {
+        let largest: [u8; MAX_TABLES] = std::array::from_fn(|table| (table * 37 % 128) as u8);
+        for count in [64, 100, 192] {
+            for skip in [0, 100, 200] {
+                let others: [fn(usize) -> usize; 3] =
+                    [|k| 200 + k % 56, |k| k % 100, |k| k * 101 % 256];
+                for (tables, place) in
+                    others.into_iter().flat_map(|f| (0..count).map(move |p| (f, p)))
+                {
+                    let mut indexes: Vec<u8> = (0..count).map(|k| tables(k) as u8).collect();
+                    let mut symbols = vec![0; count];
+                    let table = (place * 89 % 256) as u8;
+                    indexes[place] = table;
+                    let limit = i16::from(largest[usize::from(table)]);
+                    let near = [0, 1, limit, limit + 1, 127, 128, 255, 256, 257, i16::MAX];
+                    for symbol in near.into_iter().flat_map(|s| [s, -s]).chain([i16::MIN]) {
+                        symbols[place] = symbol;
+                        let find = |level| {
+                            let mut out = vec![0; count + SLACK];
+                            let found = keys(level, &largest, &indexes, &symbols, skip, &mut out);
+                            out.truncate(found.count);
+                            (out, found.escapes, found.wrong)
+                        };
+                        let plain = find(Level::SCALAR);
+                        for &level in Level::available() {
+                            assert_eq!(
+                                find(level),
+                                plain,
+                                "{level}, {symbol} of {table} at {place}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Every frequency with states on both sides of where the quotient changes.
     #[test]
     fn all_levels_divide_exactly() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ui2c_core::cpu::Level;
-use ui2c_core::rans::{Decoder, Encoder, Tables};
+use ui2c_core::rans::{Decoder, Encoder, Loops, Tables};
 
 const COUNT: usize = 4_000_000;
 const SCALES: usize = 64;
@@ -55,11 +55,11 @@ fn measure(data: &Data) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let mut lines = Vec::new();
     let ideal = data.ideal_bits() / 8.0;
     let coded = data.indexes.iter().filter(|&&index| index >= data.skip).count();
-    let mut levels: Vec<Option<Level>> = Level::available().iter().copied().map(Some).collect();
-    levels.push(None);
-    for level in levels {
+    let encoder_for = |level: Option<Level>| level.map_or_else(Encoder::new, Encoder::with_level);
+    // None: what is chosen.
+    for loops in Loops::available().map(Some).chain([None]) {
         let encode = || -> ui2c_core::Result<(u8, Vec<u8>)> {
-            let mut encoder = level.map_or_else(Encoder::new, Encoder::with_level);
+            let mut encoder = encoder_for(loops.map(Loops::level));
             encoder.put_slice(&data.tables, &data.indexes, &data.symbols)?;
             encoder.finish(None)
         };
@@ -67,8 +67,8 @@ fn measure(data: &Data) -> Result<Vec<String>, Box<dyn std::error::Error>> {
         let mut symbols = vec![0; data.indexes.len()];
         let mut decode = || -> ui2c_core::Result<()> {
             let mut decoder = Decoder::new(&stream[..], lanes)?;
-            if let Some(level) = level {
-                decoder.set_level(level);
+            if let Some(loops) = loops {
+                decoder.set_loops(loops);
             }
             decoder.get_slice(&data.tables, &data.indexes, &mut symbols)?;
             decoder.finish()
@@ -82,7 +82,7 @@ fn measure(data: &Data) -> Result<Vec<String>, Box<dyn std::error::Error>> {
              \"coded\": {coded}, \"bytes\": {}, \"ideal\": {ideal:.0}, \"lanes\": {}, \
              \"encode\": {:.1}, \"decode\": {:.1}}}",
             data.name,
-            level.map_or("chosen".into(), |level| level.to_string()),
+            loops.map_or("chosen".into(), |loops| loops.to_string()),
             data.indexes.len(),
             stream.len(),
             1 << lanes,

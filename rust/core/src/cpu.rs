@@ -50,6 +50,17 @@ impl Level {
         Self::available().last().copied().unwrap_or(Self::SCALAR)
     }
 
+    /// Whether it has instructions that load from a vector of places.
+    pub(crate) fn gathers(self) -> bool {
+        match self.0 {
+            Kind::Scalar => false,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 | Kind::Avx512 => true,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => false,
+        }
+    }
+
     pub(crate) fn kind(self) -> Kind {
         self.0
     }

@@ -5,8 +5,7 @@ mod common;
 use common::{header, pair, parse_all};
 use ui2c_core::Error;
 use ui2c_core::bitstream::{Limits, MAGIC, VERSION, Writer, crc32c};
-use ui2c_core::cpu::Level;
-use ui2c_core::rans::{Decoder, Encoder, MAX_LOG2_LANES, Tables};
+use ui2c_core::rans::{Decoder, Encoder, Loops, MAX_LOG2_LANES, Tables};
 use ui2c_core::yuv::Reader;
 
 fn container() -> Vec<u8> {
@@ -88,10 +87,10 @@ fn coder_changes_have_one_outcome() {
             let plain = decode_plainly(&tables, &indexes, &changed, log2_lanes);
             assert!(matches!(plain, Ok(_) | Err(Error::Corrupt { .. })));
             let plain = plain.ok();
-            for &level in Level::available() {
-                let decoded = decode(level, &tables, &indexes, &changed, log2_lanes);
+            for loops in Loops::available() {
+                let decoded = decode(loops, &tables, &indexes, &changed, log2_lanes);
                 assert!(matches!(decoded, Ok(_) | Err(Error::Corrupt { .. })));
-                assert!(decoded.ok() == plain, "{level}, {} lanes", 1 << log2_lanes);
+                assert!(decoded.ok() == plain, "{loops}, {} lanes", 1 << log2_lanes);
             }
             cases += 1;
             accepted += usize::from(plain.is_some());
@@ -103,14 +102,14 @@ fn coder_changes_have_one_outcome() {
 }
 
 fn decode(
-    level: Level,
+    loops: Loops,
     tables: &Tables,
     indexes: &[u8],
     stream: &[u8],
     log2_lanes: u8,
 ) -> Result<Vec<i16>, Error> {
     let mut decoder = Decoder::new(stream, log2_lanes)?;
-    decoder.set_level(level);
+    decoder.set_loops(loops);
     let mut symbols = vec![0; indexes.len()];
     decoder.get_slice(tables, indexes, &mut symbols)?;
     decoder.finish()?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bypass::BitReader;
 use super::kernels::{self, SLACK, Words};
 use super::tables::{ESCAPE, Lookup};
-use super::{LOWER_BOUND, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, States};
+use super::{LOWER_BOUND, Loops, MAX_LANES, MAX_LOG2_LANES, STATE_BYTES, States};
 use super::{Level, TABLE_BITS, TABLE_SIZE, Tables, WORD_BYTES, dispatch};
 use crate::{Error, Result};
 
@@ -23,7 +23,8 @@ pub struct Decoder<'a> {
     position: usize,
     bits: BitReader,
     /// None: what is best on this processor.
-    level: Option<Level>,
+    /// None: what is best on this processor.
+    loops: Option<Loops>,
 }
 
 struct Lanes {
@@ -74,14 +75,14 @@ impl<'a> Decoder<'a> {
             position: initial.len(),
             bits: BitReader::new(data.len()),
             data,
-            level: None,
+            loops: None,
         })
     }
 
-    /// Uses the instructions of `level` instead of those that are fastest. For tests and
-    /// measurements: the symbols are the same.
-    pub fn set_level(&mut self, level: Level) {
-        self.level = Some(level);
+    /// Uses these loops instead of those that are fastest. For tests and measurements: the symbols
+    /// are the same.
+    pub fn set_loops(&mut self, loops: Loops) {
+        self.loops = Some(loops);
     }
 
     /// The next symbol is on lane 0 again.
@@ -139,7 +140,7 @@ impl<'a> Decoder<'a> {
         if skip == 0 {
             return self.get_coded(tables, indexes, symbols);
         }
-        let level = self.level.unwrap_or_else(Level::highest);
+        let level = self.loops.map_or_else(Level::highest, |loops| loops.level);
         let mut coded = [0; BLOCK + SLACK];
         for (indexes, symbols) in indexes.chunks(BLOCK).zip(symbols.chunks_mut(BLOCK)) {
             let count = kernels::compact(level, indexes, skip, &mut coded);
@@ -154,7 +155,7 @@ impl<'a> Decoder<'a> {
     /// Symbols of tables that exist and are not skipped, from the next lane on.
     fn get_coded(&mut self, tables: &Tables, indexes: &[u8], symbols: &mut [i16]) -> Result<()> {
         let log2_lanes = self.lanes.log2;
-        let level = self.level.unwrap_or_else(|| dispatch::for_decoding(log2_lanes));
+        let loops = self.loops.unwrap_or_else(|| dispatch::for_decoding(log2_lanes));
         let lanes = self.lanes.mask() + 1;
         // The loops begin on lane 0.
         let turned = self.lanes.next & self.lanes.mask();
@@ -167,7 +168,7 @@ impl<'a> Decoder<'a> {
             let lookups = tables.lookups();
             let states = &mut self.lanes.states;
             let count =
-                kernels::decode(level, log2_lanes, lookups, states, &mut words, indexes, symbols);
+                kernels::decode(loops, log2_lanes, lookups, states, &mut words, indexes, symbols);
             self.position = words.position;
             done += count;
             if count == 0 || !self.get_escapes(tables, &indexes[..count], &mut symbols[..count])? {

@@ -1,8 +1,9 @@
-//! Which level is fastest for which number of lanes, measured once.
+//! Which loops are fastest for which number of lanes, measured once.
 //!
 //! That a processor has an instruction does not say that it is worth using: gathers are slow on
 //! some, and microcode has made them slower on others.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -17,19 +18,61 @@ const TRIALS: usize = 3;
 
 const COUNT: usize = (MAX_LOG2_LANES - LEAST + 1) as usize;
 
+/// How a vector of table entries comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// By one instruction.
+    Gather,
+    /// One entry after the other.
+    Load,
+}
+
+/// Loops that decode: the instructions of a level, table entries gathered where it can or loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loops {
+    pub(super) level: Level,
+    pub(super) fetch: Fetch,
+}
+
+impl Loops {
+    /// All of this processor's, the plain ones first.
+    pub fn available() -> impl Iterator<Item = Self> + Clone {
+        Level::available().iter().flat_map(|&level| {
+            let gathers = level.gathers().then_some(Fetch::Gather);
+            let fetches = gathers.into_iter().chain([Fetch::Load]);
+            fetches.map(move |fetch| Self { level, fetch })
+        })
+    }
+
+    /// The instructions.
+    pub fn level(self) -> Level {
+        self.level
+    }
+}
+
+impl fmt::Display for Loops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gathers = if self.fetch == Fetch::Gather { " gathers" } else { "" };
+        write!(f, "{}{gathers}", self.level)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Choice {
-    decode: Level,
+    decode: Loops,
     encode: Level,
 }
+
+const PLAIN: Choice =
+    Choice { decode: Loops { level: Level::SCALAR, fetch: Fetch::Load }, encode: Level::SCALAR };
 
 /// The levels used for decoding and for encoding on 2^`log2_lanes` lanes.
 pub fn chosen_levels(log2_lanes: u8) -> (Level, Level) {
     let Choice { decode, encode } = choice(log2_lanes);
-    (decode, encode)
+    (decode.level, encode)
 }
 
-pub(super) fn for_decoding(log2_lanes: u8) -> Level {
+pub(super) fn for_decoding(log2_lanes: u8) -> Loops {
     choice(log2_lanes).decode
 }
 
@@ -40,26 +83,27 @@ pub(super) fn for_encoding(log2_lanes: u8) -> Level {
 fn choice(log2_lanes: u8) -> Choice {
     static CHOICES: OnceLock<[Choice; COUNT]> = OnceLock::new();
     match log2_lanes.min(MAX_LOG2_LANES).checked_sub(LEAST) {
-        None => Choice { decode: Level::SCALAR, encode: Level::SCALAR },
+        None => PLAIN,
         Some(at) => CHOICES.get_or_init(measure)[usize::from(at)],
     }
 }
 
 fn measure() -> [Choice; COUNT] {
-    if let [only] = Level::available() {
-        return [Choice { decode: *only, encode: *only }; COUNT];
+    if Level::available().len() == 1 {
+        return [PLAIN; COUNT];
     }
     let trial = Trial::new();
     std::array::from_fn(|i| {
         let log2_lanes = LEAST + i as u8;
-        let best = |time: &dyn Fn(Level) -> Duration| {
-            let levels = Level::available().iter().copied();
-            levels.min_by_key(|&level| time(level)).unwrap_or(Level::SCALAR)
-        };
         let (_, stream) = trial.encode(Level::SCALAR, log2_lanes);
+        let decode = Loops::available()
+            .min_by_key(|&loops| shortest(|| trial.decode(loops, log2_lanes, &stream)));
+        let encode = Level::available()
+            .iter()
+            .min_by_key(|&&level| shortest(|| trial.encode(level, log2_lanes).0));
         Choice {
-            decode: best(&|level| shortest(|| trial.decode(level, log2_lanes, &stream))),
-            encode: best(&|level| shortest(|| trial.encode(level, log2_lanes).0)),
+            decode: decode.unwrap_or(PLAIN.decode),
+            encode: encode.copied().unwrap_or(PLAIN.encode),
         }
     })
 }
@@ -101,10 +145,10 @@ impl Trial {
         (time, stream.expect("the symbols and lanes are valid").1)
     }
 
-    fn decode(&self, level: Level, log2_lanes: u8, stream: &[u8]) -> Duration {
+    fn decode(&self, loops: Loops, log2_lanes: u8, stream: &[u8]) -> Duration {
         let mut symbols = vec![0; SYMBOLS];
         let mut decoder = Decoder::new(stream, log2_lanes).expect("the stream is of as many lanes");
-        decoder.set_level(level);
+        decoder.set_loops(loops);
         let start = Instant::now();
         decoder
             .get_slice(&self.tables, &self.indexes, &mut symbols)

@@ -14,7 +14,7 @@ pub(crate) mod symmetric;
 mod tables;
 
 pub use decoder::Decoder;
-pub use dispatch::chosen_levels;
+pub use dispatch::{Loops, chosen_levels};
 pub use encoder::Encoder;
 pub use tables::Tables;
 

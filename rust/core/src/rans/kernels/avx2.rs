@@ -30,13 +30,28 @@ fn at_least(bytes: __m128i, least: __m128i) -> u8 {
     _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(bytes, least), bytes)) as u8
 }
 
-/// `V` vectors of lanes.
+/// Entries of the tables that lie one behind the other from `lookups` on, loaded one by one.
+///
+/// # Safety
+/// The processor has AVX2, and `lookups` has an entry for every slot.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn load_entries(lookups: *const i32, slots: __m256i) -> __m256i {
+    let mut places = [0u32; WIDTH];
+    // SAFETY: there is room for a vector.
+    unsafe { _mm256_storeu_si256(places.as_mut_ptr().cast(), slots) };
+    // SAFETY: there is an entry for every slot.
+    let entry = |k: usize| unsafe { *lookups.add(places[k] as usize) };
+    _mm256_set_epi32(entry(7), entry(6), entry(5), entry(4), entry(3), entry(2), entry(1), entry(0))
+}
+
+/// `V` vectors of lanes, table entries gathered or loaded one by one.
 ///
 /// # Safety
 /// The processor has the features, `lookups` is not empty, `words.limit` is within `words.data`,
 /// `indexes` and `symbols` are of equal length.
 #[target_feature(enable = "avx2,popcnt")]
-pub(super) unsafe fn decode<const V: usize>(
+pub(super) unsafe fn decode<const V: usize, const GATHERS: bool>(
     lookups: &[[Lookup; TABLE_SIZE]],
     states: &mut States,
     words: &mut Words,
@@ -62,8 +77,14 @@ pub(super) unsafe fn decode<const V: usize>(
             let tables = _mm256_cvtepu8_epi32(_mm_min_epu8(tables, last));
             let slots = _mm256_and_si256(*x, twelve_bits);
             let slots = _mm256_or_si256(_mm256_slli_epi32::<12>(tables), slots);
-            // SAFETY: no table is beyond the last, no slot beyond a table.
-            let found = unsafe { _mm256_i32gather_epi32::<4>(lookups.as_ptr().cast(), slots) };
+            let entries = lookups.as_ptr().cast();
+            let found = if GATHERS {
+                // SAFETY: no table is beyond the last, no slot beyond a table.
+                unsafe { _mm256_i32gather_epi32::<4>(entries, slots) }
+            } else {
+                // SAFETY: as above.
+                unsafe { load_entries(entries, slots) }
+            };
             let frequency = _mm256_and_si256(found, twelve_bits);
             let distance = _mm256_and_si256(_mm256_srli_epi32::<12>(found), twelve_bits);
             let high = _mm256_srli_epi32::<12>(*x);

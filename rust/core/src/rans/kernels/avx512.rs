@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Keys, WORD_SLACK, Words, scalar};
+use super::{Keys, WORD_SLACK, Words, avx2, scalar};
 use crate::rans::tables::{COLUMNS, ESCAPE, Lookup, MAX_SYMBOL, MAX_TABLES, Row};
 use crate::rans::{MAX_LANES, States, TABLE_SIZE};
 
@@ -19,13 +19,13 @@ fn counting() -> __m512i {
     _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 }
 
-/// `V` vectors of lanes.
+/// `V` vectors of lanes, table entries gathered or loaded one by one.
 ///
 /// # Safety
 /// The processor has the features, `lookups` is not empty, `words.limit` is within `words.data`,
 /// `indexes` and `symbols` are of equal length.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,popcnt,bmi2")]
-pub(super) unsafe fn decode<const V: usize>(
+pub(super) unsafe fn decode<const V: usize, const GATHERS: bool>(
     lookups: &[[Lookup; TABLE_SIZE]],
     states: &mut States,
     words: &mut Words,
@@ -51,8 +51,19 @@ pub(super) unsafe fn decode<const V: usize>(
             let tables = _mm512_cvtepu8_epi32(_mm_min_epu8(tables, last));
             let slots = _mm512_and_si512(*x, twelve_bits);
             let slots = _mm512_or_si512(_mm512_slli_epi32::<12>(tables), slots);
-            // SAFETY: no table is beyond the last, no slot beyond a table.
-            let found = unsafe { _mm512_i32gather_epi32::<4>(slots, lookups.as_ptr().cast()) };
+            let entries = lookups.as_ptr().cast();
+            let found = if GATHERS {
+                // SAFETY: no table is beyond the last, no slot beyond a table.
+                unsafe { _mm512_i32gather_epi32::<4>(slots, entries) }
+            } else {
+                let (front, back) =
+                    (_mm512_castsi512_si256(slots), _mm512_extracti64x4_epi64::<1>(slots));
+                // SAFETY: as above.
+                let front = unsafe { avx2::load_entries(entries, front) };
+                // SAFETY: as above.
+                let back = unsafe { avx2::load_entries(entries, back) };
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(front), back)
+            };
             let frequency = _mm512_and_si512(found, twelve_bits);
             let distance = _mm512_and_si512(_mm512_srli_epi32::<12>(found), twelve_bits);
             let high = _mm512_srli_epi32::<12>(*x);

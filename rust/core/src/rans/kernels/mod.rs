@@ -3,6 +3,7 @@
 //! `scalar` is the plain one and defines what the others give. All loops work on rounds: as many
 //! symbols as there are lanes, the first on lane 0.
 
+use super::dispatch::{Fetch, Loops};
 use super::tables::{Lookup, MAX_TABLES, Row};
 use super::{Level, States, TABLE_SIZE, WORD_BYTES};
 use crate::cpu::Kind;
@@ -50,7 +51,7 @@ type Encode = unsafe fn(&[Row], &mut States, &[u16], &mut [u16], &mut usize) -> 
 /// Stops before a round for which `indexes` or the words might not suffice, and after a round with
 /// an escape, which is left as `ESCAPE`.
 pub(super) fn decode(
-    level: Level,
+    loops: Loops,
     log2_lanes: u8,
     lookups: &[[Lookup; TABLE_SIZE]],
     states: &mut States,
@@ -60,25 +61,37 @@ pub(super) fn decode(
 ) -> usize {
     assert!(!lookups.is_empty() && words.limit <= words.data.len());
     assert_eq!(indexes.len(), symbols.len());
-    let run: Decode = match (level.kind(), log2_lanes) {
+    let run: Decode = match (loops.level.kind(), loops.fetch, log2_lanes) {
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, 4) => avx2::decode::<2>,
+        (Kind::Avx2, Fetch::Gather, 4) => avx2::decode::<2, true>,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, 5) => avx2::decode::<4>,
+        (Kind::Avx2, Fetch::Gather, 5) => avx2::decode::<4, true>,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, 6) => avx2::decode::<8>,
+        (Kind::Avx2, Fetch::Gather, 6) => avx2::decode::<8, true>,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, 4) => avx512::decode::<1>,
+        (Kind::Avx2, Fetch::Load, 4) => avx2::decode::<2, false>,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, 5) => avx512::decode::<2>,
+        (Kind::Avx2, Fetch::Load, 5) => avx2::decode::<4, false>,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, 6) => avx512::decode::<4>,
+        (Kind::Avx2, Fetch::Load, 6) => avx2::decode::<8, false>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Gather, 4) => avx512::decode::<1, true>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Gather, 5) => avx512::decode::<2, true>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Gather, 6) => avx512::decode::<4, true>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Load, 4) => avx512::decode::<1, false>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Load, 5) => avx512::decode::<2, false>,
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Fetch::Load, 6) => avx512::decode::<4, false>,
         #[cfg(target_arch = "aarch64")]
-        (Kind::Neon, 4) => neon::decode::<2>,
+        (Kind::Neon, _, 4) => neon::decode::<2>,
         #[cfg(target_arch = "aarch64")]
-        (Kind::Neon, 5) => neon::decode::<4>,
+        (Kind::Neon, _, 5) => neon::decode::<4>,
         #[cfg(target_arch = "aarch64")]
-        (Kind::Neon, 6) => neon::decode::<8>,
+        (Kind::Neon, _, 6) => neon::decode::<8>,
         _ => return scalar::decode(log2_lanes, lookups, states, words, indexes, symbols),
     };
     // SAFETY: the level is one of this processor's; what else is needed was asserted.

@@ -8,7 +8,7 @@ import ui2c
 from conftest import make_clip
 from test_still import STILL
 from ui2c import lead as leads
-from ui2c.lead import TRIED, find_lead, frames_ahead, lead_of
+from ui2c.lead import TRIED, Coded, find_lead, frames_ahead, lead_of
 from ui2c.network.weights import load_model
 from ui2c.pair import PairCoder
 from ui2c.video import open_source
@@ -55,18 +55,18 @@ def test_a_still_scene_leads_and_one_that_changes_does_not() -> None:
 def test_a_short_horizon_pays_less() -> None:
     coder = PairCoder(load_model("tiny"), width=128, height=96)
     planes = [frame.planes for frame in still_scene(5)]
-    assert find_lead(coder, planes, 32, horizon=1) <= find_lead(coder, planes, 32, horizon=12)
+    assert find_lead(coder, planes, 32, most=1) < find_lead(coder, planes, 32, most=12)
 
 
 def test_trials_end_where_more_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = {0: 10.0, 5: 8.0, 10: 9.0, 15: 1.0}
+    bits = {0: 1000, 5: 800, 10: 900, 15: 100}
     tried: list[int] = []
 
-    def cost(coder: object, frames: object, qp: int, lead: int, horizon: int) -> float:
+    def code(coder: object, frames: object, qp: int, lead: int) -> list[Coded]:
         tried.append(lead)
-        return costs[lead]
+        return [Coded(bits[lead], 10.0, 1)] * 3
 
-    monkeypatch.setattr(leads, "_cost", cost)
+    monkeypatch.setattr(leads, "_try", code)
     coder = PairCoder(STILL, width=32, height=32)
     assert find_lead(coder, [], 40) == 5 and tried == [0, 5, 10]
     tried.clear()
@@ -75,7 +75,7 @@ def test_trials_end_where_more_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> 
     assert TRIED[0] == 0
 
 
-def test_the_unit_after_leads_by_half() -> None:
+def test_the_unit_after_leads_by_less() -> None:
     clip = still_scene(9)
     encoder = ui2c.Encoder(model=STILL, qp=30, lead=9)
     data = encoder.encode(clip)
@@ -83,6 +83,7 @@ def test_the_unit_after_leads_by_half() -> None:
     assert [unit.qp for unit in units] == [21, 26, 30, 30, 30]
     assert [unit.lead for unit in units] == [9, 4, 0, 0, 0]
     assert [lead_of(9, k) for k in range(4)] == [9, 4, 0, 0]
+    assert [lead_of(25, k) for k in range(4)] == [25, 20, 0, 0]
     assert len(ui2c.Decoder(model=STILL).decode(data)) == 9
     low = ui2c.Encoder(model=STILL, qp=3, lead=9)
     low.encode(clip)

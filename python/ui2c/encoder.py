@@ -14,7 +14,7 @@ import numpy as np
 from ui2c import _core
 from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
 from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
-from ui2c.lead import HORIZON, INTER_UNITS, find_lead, frames_ahead, lead_of
+from ui2c.lead import INTER_UNITS, LONGEST, find_lead, frames_ahead, lead_of
 from ui2c.metrics import Psnr, frame_psnr
 from ui2c.motion import usual_effort
 from ui2c.network.config import CYCLE
@@ -57,9 +57,10 @@ class Encoder:
       0: only the first. See also `force_intra`.
     - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
     - `lead`: by how much the qp of a random-access unit is lower than that of the units after it
-      (half as much in the next one), beside what the model does by itself. None: 0, 5, 10 or 15,
-      whichever a trial of the first units finds best; a random-access unit then waits for the four
-      frames after it. 0: nothing waits longer than for the second frame of a pair.
+      (5 less in the next one, or half if that is more), beside what the model does by itself.
+      None: 0, 5, … or 35, whichever a trial of the first units finds best; a random-access unit
+      then waits for the four frames after it. 0: nothing waits longer than for the second frame of
+      a pair.
     - `motion`: how long to search for motion: "fast", "default" or "slow"; None: slow where that
       takes little beside the networks (`ui2c.motion.usual_effort`).
     - `width`, `height`, `bit_depth`: checked against the frames; without them the first frame
@@ -350,7 +351,7 @@ class _Stream:
         while self.rate.too_large(plan, unit.qp, 8 * len(unit.stream)):
             # What cannot be paid for is no investment.
             qp = qp if self.lead else min(qp + RETRY_STEP, HIGHEST)
-            self.lead = 0
+            self.lead //= 2
             self.coder.state = before
             unit = self._encode(frames, qp, intra)
         self.feature_hash = unit.feature_hash
@@ -391,9 +392,9 @@ class _Stream:
         if not config.still or len(ahead) < needed:
             return 0
         left = options.keyint // config.frames_per_unit - INTER_UNITS
-        horizon = min(HORIZON, max(left, 1)) if options.keyint else HORIZON
+        most = min(LONGEST, max(left, 1)) if options.keyint else LONGEST
         with coding_threads(options.threads):
-            return find_lead(self.coder, [f.planes for f in ahead[:needed]], qp, horizon)
+            return find_lead(self.coder, [f.planes for f in ahead[:needed]], qp, most)
 
     def _plan(
         self, index: int, intra: bool, frames: list[YUV420], ticks: tuple[int, ...] | None

@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--lead",
         type=integer(0, 63),
         metavar="N",
-        help="qp of a random-access point, below that of the frames after it (0, 5, 10 or 15, by "
+        help="qp of a random-access point, below that of the frames after it (0, 5, … 35, by "
         "trial); 0: it does not wait for the four frames after it",
     )
     group.add_argument(

@@ -115,7 +115,8 @@ class DeviceLoader:
         reference = frames[:, 0] + self.dice.normal(1, *frames[:, 0].shape) * noise
         reference = reference * (~blank).view(-1, 1, 1, 1)
         cycle = self.dice.below(torch.full_like(rows, len(self.config.offsets)))
-        lead = self.dice.below(torch.full_like(rows, LEAD + 1))
+        most = self.dice.below(torch.full_like(rows, LEAD + 1))
+        lead = self.dice.below(most + 1)
         return Start(rows, cycle * ~blank, blank, reference, lead)
 
     def clips(self, count: int, frames: int, size: int) -> tuple[Tensor, Tensor]:

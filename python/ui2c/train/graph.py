@@ -24,9 +24,10 @@ from ui2c.network.prior import clamp_through, scale_of, stages
 from ui2c.train import device_between, device_compensation
 from ui2c.train.searched import FACTORS, Motion
 
-LEAD = 16
+LEAD = 36
 """Most rows by which a still is better than the units after it: these learn to keep a reference
-that is better than what they would make of it, and an encoder may choose."""
+that is better than what they would make of it, and an encoder may choose. Most clips have far less,
+as most videos."""
 
 
 @dataclass

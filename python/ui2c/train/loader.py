@@ -93,7 +93,8 @@ class Loader:
         reference = reference * (~blank)[:, None, None, None]
         cycle = torch.from_numpy(self.random.integers(0, len(self.config.offsets), count))
         # Alone, a still's row is as random as it can be.
-        lead = torch.from_numpy(self.random.integers(0, LEAD + 1, count)) * (not alone)
+        most = self.random.integers(0, LEAD + 1, count)
+        lead = torch.from_numpy(self.random.integers(0, most + 1)) * (not alone)
         return Start(rows, cycle * ~blank, blank, reference, lead)
 
     def clip(

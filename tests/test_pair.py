@@ -12,7 +12,7 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
-from ui2c.motion import Planes
+from ui2c.motion import Field, Planes, with_halves
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import CodedUnit, PairCoder
 from ui2c.video import open_source
@@ -283,6 +283,65 @@ def test_fine_vectors_suit_a_slow_pan() -> None:
         coder.refer_to(frames[0])
         coder.encode(frames[1:], qp=20, cycle=0, intra=False)
         assert coder.state.shift == expected
+
+
+def test_a_steady_pan_needs_the_last_field_only() -> None:
+    """The first frame's is half of it; where the picture jumps there and back it is not."""
+    model = random_model("nano", seed=4)
+    halved = replace(model, config=replace(model.config, halved=True))
+    rng = np.random.default_rng(3)
+    wide = np.kron(rng.integers(30, 220, (30, 60)), np.ones((8, 8))).astype(np.uint8)
+    wide = (wide // 2 + np.roll(wide, 3, 1) // 4 + np.roll(wide, 5, 0) // 4).astype(np.uint8)
+    grey = np.full((48, 64), 128, np.uint8)
+
+    def frames(places: list[int]) -> list[Planes]:
+        return [(wide[40:136, x : x + 128].copy(), grey, grey) for x in places]
+
+    for places, chosen in (([60, 63, 66], True), ([60, 67, 60], False)):
+        first, *pair = frames(places)
+        found = []
+        for used in (model, halved):
+            encoder, decoder = (PairCoder(used, width=128, height=96) for _ in range(2))
+            for coder in (encoder, decoder):
+                coder.refer_to(first)
+            fields: list[Field] = []
+            search = encoder._find_field
+            encoder._find_field = lambda *a, s=search, f=fields: (f.append(s(*a)), f[-1])[1]  # type: ignore[method-assign]
+            unit = encoder.encode(pair, qp=20, cycle=0, intra=False)
+            shown = decoder.decode(
+                unit.stream,
+                qp=20,
+                cycle=0,
+                intra=False,
+                motion_step=unit.motion_step,
+                log2_lanes=unit.log2_lanes,
+            )
+            for ours, theirs in zip(encoder.decoded, shown, strict=True):
+                assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+            found.append((fields[0], unit.motion_bits))
+        assert found[1][0].halved is chosen and not found[0][0].halved
+        assert (found[1][1] < found[0][1]) is chosen
+
+
+def test_half_of_a_vector_is_rounded_up() -> None:
+    last = np.array([[[[5, -5], [4, -4], [2047, -2047], [1, -1]]]], np.int16)
+    first, same = with_halves(last)
+    assert first.tolist() == [[[3, -2], [2, -2], [1024, -1023], [1, 0]]]
+    assert np.array_equal(same, last[0])
+    field = Field(16, with_halves(last), 0, halved=True)
+    assert np.array_equal(field.coded(), last) and field.bits() == _core.motion_bits(last)
+
+
+def test_half_a_field_that_is_not_there_is_corrupt() -> None:
+    model = random_model("nano", seed=4)
+    model = replace(model, config=replace(model.config, halved=True))
+    coder = PairCoder(model, width=64, height=64)
+    coder.encode(moving_frames(2, 64, 64, 8, seed=2), qp=20, cycle=0, intra=True)
+    encoder = _core.RansEncoder()
+    encoder.put_bits(1, 1)
+    lanes, stream = encoder.finish()
+    with pytest.raises(ui2c.CorruptError):
+        coder.decode(stream, qp=20, cycle=1, intra=False, motion_step=16, log2_lanes=lanes)
 
 
 def test_an_unknown_precision_is_corrupt() -> None:

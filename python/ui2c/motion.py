@@ -39,12 +39,14 @@ def usual_effort(model: "Model") -> str:
 class Field(NamedTuple):
     """A motion field: int16 `[frames, rows, columns, 2]`, one vector per `step` luma samples.
 
-    Step 0 stands for none. Vectors, also of blocks, are multiples of `2^shift` quarter samples.
+    Step 0 stands for none. What is coded, also of blocks, are multiples of `2^shift` quarter
+    samples. If `halved`, the first frame's are half the last one's (`with_halves`), and not coded.
     """
 
     step: int
     vectors: NDArray[np.int16] | None
     shift: int
+    halved: bool = False
 
     def guesses(self, index: int | None, rows: int, columns: int) -> NDArray[np.int16]:
         """What the field says of the vectors of blocks, `[rows, columns, 2]`.
@@ -63,7 +65,14 @@ class Field(NamedTuple):
         """What it takes in the stream."""
         if not self.step or self.vectors is None:
             return 0.0
-        return _core.motion_bits(self.vectors >> self.shift)
+        return _core.motion_bits(self.coded())
+
+    def coded(self) -> NDArray[np.int16]:
+        """The vectors that the stream has, in their unit."""
+        if self.vectors is None:
+            raise ValueError("a unit without a field")
+        vectors = self.vectors[-1:] if self.halved else self.vectors
+        return np.ascontiguousarray(vectors >> self.shift)
 
     def predict(self, reference: Planes, frames: int, bit_depth: int = 8) -> list[Planes]:
         """What it makes of the reference, for each of so many frames."""
@@ -71,6 +80,12 @@ class Field(NamedTuple):
         if not self.step or self.vectors is None:
             return [(y, u, v)] * frames
         return list(_core.compensate((y, u, v), self.step, self.vectors, bit_depth=bit_depth))
+
+
+def with_halves(last: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Vectors of both frames of a unit from the last one's, `[1, rows, columns, 2]`; half a quarter
+    sample is rounded up."""
+    return np.concatenate(((last + 1) >> 1, last))
 
 
 def search_field(
@@ -107,6 +122,14 @@ def choose_field(
         return cost(field) * (USUAL if field.shift == usual else 1.0)
 
     return min((search(shift) for shift in (0, 1)), key=weighed)
+
+
+def choose_halved(field: Field, cost: Callable[[Field], float]) -> Field:
+    """The field, or the one whose first frame moves half as far as the last if that costs less."""
+    if not field.step or field.vectors is None:
+        return field
+    halved = field._replace(vectors=with_halves(field.vectors[-1:]), halved=True)
+    return min(field, halved, key=cost)
 
 
 def field_cost(

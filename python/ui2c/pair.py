@@ -137,7 +137,9 @@ class PairCoder:
                 coder.put_bits(field.shift, PRECISION_BITS)
             if field.vectors is not None and field.step:
                 motion_bits = field.bits()
-                coder.put_motion(field.vectors >> field.shift)
+                if config.halved:
+                    coder.put_bits(int(field.halved), 1)
+                coder.put_motion(field.coded())
         predicted = self._predict(intra, field)
         if config.has_blocks(intra):
             for k, frame in enumerate(padded):
@@ -225,13 +227,17 @@ class PairCoder:
             shift = coder.get_bits(PRECISION_BITS)
             if shift > COARSEST:
                 raise _core.CorruptError(f"motion vectors in units of 2^{shift} quarter samples")
-        vectors = None
+        vectors, halved = None, False
         if motion_step:
+            halved = config.halved and bool(coder.get_bits(1))
+            coded = 1 if halved else config.frames_per_unit
             cells = (-(-self.coded_height // motion_step), -(-self.coded_width // motion_step))
-            vectors = coder.get_motion(config.frames_per_unit, *cells) << shift
+            vectors = coder.get_motion(coded, *cells) << shift
             if np.abs(vectors).max() > MAX_COMPONENT:
                 raise _core.CorruptError(f"a motion vector beyond {MAX_COMPONENT} quarter samples")
-        field = Field(motion_step, vectors, shift)
+            if halved:
+                vectors = motion.with_halves(vectors)
+        field = Field(motion_step, vectors, shift, halved)
         predicted = self._predict(intra, field)
         if config.has_blocks(intra):
             for k in range(config.frames_per_unit):
@@ -409,7 +415,14 @@ class PairCoder:
         return align(feature, displacement_of(*sizes, steps, vectors).to(feature.device))
 
     def _find_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
-        """The motion of a unit, in the precision that suits it if that can be chosen.
+        """The motion of a unit, that of the first frame half the last one's where that pays."""
+        field = self._precise_field(frames, qp, cycle)
+        if not self.model.config.halved or self.motion == "fast":
+            return field
+        return motion.choose_halved(field, lambda field: self._cost(field, frames, qp))
+
+    def _precise_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
+        """In the precision that suits the unit if that can be chosen.
 
         A choice holds for the rest of a cycle: it takes as long as two searches.
         """

@@ -15,6 +15,7 @@ version; a file that exists is left alone. What each holds:
   whose precision units choose.
 - between.*: the same again, bidirectional and aligned.
 - quarters.*: and with a prior of four stages.
+- halves.*: as between.*, and the first frame's vectors may be half the last one's.
 """
 
 from dataclasses import replace
@@ -184,6 +185,18 @@ def _write_pictures() -> None:
         )
         for frame, _ in zip(source, range(7), strict=False)
     ]
+    # A pan that goes on for two pairs and jumps to and fro in the third.
+    still = next(iter(open_source(FOLDER.parent / "data" / "city.mkv")))
+    pan = [
+        ui2c.YUV420(
+            still.y[40:168, 40 + x : 232 + x].copy(),
+            still.u[20:84, 20 + x // 2 : 116 + x // 2].copy(),
+            still.v[20:84, 20 + x // 2 : 116 + x // 2].copy(),
+            8,
+            False,
+        )
+        for x in (0, 4, 8, 12, 16, 30, 16)
+    ]
     plain = random_model("nano", 1).codec
     mended = random_model("nano", 1).codec
     mended.config = replace(
@@ -200,16 +213,26 @@ def _write_pictures() -> None:
     quarters.config = replace(between.config, stages=4)
     marks = numbers(3 * quarters.config.latent, 5).reshape(3, -1)
     quarters.prior.stage_marks = torch.nn.Parameter(torch.from_numpy(marks / 2.0**32 - 0.5).float())
-    models = {"nano": plain, "mended": mended, "between": between, "quarters": quarters}
+    halves = random_model("nano", 1).codec
+    halves.config = replace(between.config, halved=True)
+    models = {
+        "nano": plain,
+        "mended": mended,
+        "between": between,
+        "quarters": quarters,
+        "halves": halves,
+    }
     for name, codec in models.items():
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():
             defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
             save_model(codec, weights, filters=defaults)
         model = load_model(weights)
-        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=4).encode(frames))
+        clip, keyint = (pan, 0) if name == "halves" else (frames, 4)
+        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=keyint).encode(clip))
         if not (FOLDER / f"{name}.y4m").exists():
-            writer = _core.VideoWriter.y4m(str(FOLDER / f"{name}.y4m"), width=64, height=48)
+            width, height = clip[0].width, clip[0].height
+            writer = _core.VideoWriter.y4m(str(FOLDER / f"{name}.y4m"), width=width, height=height)
             for frame in ui2c.Decoder(model=model).decode((FOLDER / f"{name}.ui2c").read_bytes()):
                 writer.write((frame.y, frame.u, frame.v))
             writer.close()

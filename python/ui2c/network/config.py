@@ -40,7 +40,8 @@ class CodecConfig:
     distortion at rows 0 and 63 (rate in bits per pixel, squared error with peak 1). Where λ is
     below the first of `coarse_motion`, motion vectors are coded in half samples, below the second
     in whole ones; with `chosen_precision` that is the usual choice, and each inter unit says its
-    own. With `blocks` inter units carry blocks that mend their predictions and their first frame;
+    own. With `halved` a unit may say that the vectors of its first frame are half the last one's.
+    With `blocks` inter units carry blocks that mend their predictions and their first frame;
     with `bidirectional` those of the first frame are part of its prediction, which the last one,
     decoded before it, is another half of. With `aligned` the feature is moved along the motion
     field before it tells of the next unit. With `post_filter` units carry the filters of what is
@@ -76,6 +77,7 @@ class CodecConfig:
     aligned: bool = False
     stages: int = 2
     key_offset: int = 8
+    halved: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -92,6 +94,8 @@ class CodecConfig:
             raise ValueError(f"coarse_motion must fall, to 0 at least, not {self.coarse_motion}")
         if self.bidirectional and not (self.blocks and self.motion and self.frames_per_unit == 2):
             raise ValueError("bidirectional needs blocks, motion and two frames a unit")
+        if self.halved and not (self.motion and self.frames_per_unit == 2):
+            raise ValueError("halved needs motion and two frames a unit")
         if not 0 <= self.key_offset < QUALITIES:
             raise ValueError(f"key_offset must be in 0 … {QUALITIES - 1}, not {self.key_offset}")
         if self.stages not in (2, 4) or self.latent % self.stages:
@@ -136,14 +140,26 @@ class CodecConfig:
     def single(self) -> "CodecConfig":
         """The single-frame variant: one frame a latent, one head."""
         return replace(
-            self, name=f"{self.name}-single", frames_per_unit=1, still=False, bidirectional=False
+            self,
+            name=f"{self.name}-single",
+            frames_per_unit=1,
+            still=False,
+            bidirectional=False,
+            halved=False,
         )
 
     def with_blocks(self) -> "CodecConfig":
         """The same with all that is known of motion, where a variant can have it."""
         if not self.motion or self.frames_per_unit != 2:
             return self
-        return replace(self, blocks=True, chosen_precision=True, bidirectional=True, aligned=True)
+        return replace(
+            self,
+            blocks=True,
+            chosen_precision=True,
+            bidirectional=True,
+            aligned=True,
+            halved=True,
+        )
 
     def with_stills(self) -> "CodecConfig":
         """The same with stills: for sizes that have none."""
@@ -158,6 +174,7 @@ class CodecConfig:
             linear=False,
             bidirectional=False,
             aligned=False,
+            halved=False,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,6 +200,7 @@ def _current(config: CodecConfig) -> CodecConfig:
         # Found by coding clips at all qualities (docs/motion.md).
         coarse_motion=(300.0, 0.0),
         blocks=True,
+        halved=True,
         stages=4,
         # The first frame of a unit is coded as a B-frame is: one in eight that is better still
         # costs more than it helps.

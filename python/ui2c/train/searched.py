@@ -109,6 +109,7 @@ class Motion:
     def field(self, i: int, unit: int, cycle: int, reference: Planes) -> Field:
         """As `PairCoder` finds it, the precision once in a cycle."""
         frames, weight = self.luma(i, unit), self.weights[i]
+        config = self.config
 
         def search(shift: int) -> Field:
             return motion.search_field(reference[0], frames, weight, shift)
@@ -119,11 +120,12 @@ class Motion:
 
         shift = self.shifts[i]
         if cycle and shift is not None:
-            return search(shift)
-        usual = self.config.motion_shift(63 - self.rows[i])
-        field = motion.choose_field(search, cost, usual)
-        self.shifts[i] = field.shift
-        return field
+            field = search(shift)
+        else:
+            usual = config.motion_shift(63 - self.rows[i])
+            field = motion.choose_field(search, cost, usual)
+            self.shifts[i] = field.shift
+        return motion.choose_halved(field, cost) if config.halved else field
 
     def blocks_between(
         self, i: int, unit: int, field: Field, predicted: list[Planes]

@@ -27,6 +27,7 @@ CHANGEABLE = {
     "aligned",
     "stages",
     "key_offset",
+    "halved",
 }
 """In what a widened configuration may differ."""
 

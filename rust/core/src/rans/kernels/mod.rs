@@ -3,7 +3,9 @@
 //! `scalar` is the plain one and defines what the others give. All loops work on rounds: as many
 //! symbols as there are lanes, the first on lane 0.
 
-use super::dispatch::{Fetch, Loops};
+#[cfg(target_arch = "x86_64")]
+use super::dispatch::Fetch;
+use super::dispatch::Loops;
 use super::tables::{Lookup, MAX_TABLES, Row};
 use super::{Level, States, TABLE_SIZE, WORD_BYTES};
 use crate::cpu::Kind;

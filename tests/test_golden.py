@@ -110,7 +110,14 @@ def test_filters() -> None:
 
 @pytest.mark.parametrize(
     ("name", "units"),
-    [("nano", 4), ("mended", 5), ("between", 5), ("quarters", 5), ("halves", 4)],
+    [
+        ("nano", 4),
+        ("mended", 5),
+        ("between", 5),
+        ("quarters", 5),
+        ("halves", 4),
+        ("recentred", 5),
+    ],
 )
 def test_pictures(name: str, units: int) -> None:
     """The arithmetic of the network may differ in the last bit, a sample by rounding therefore."""

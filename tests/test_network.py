@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import ui2c
+from ui2c import _core
 from ui2c.network.blocks import (
     Bank,
     DepthConvBlock,
@@ -18,8 +19,16 @@ from ui2c.network.codec import Codec
 from ui2c.network.complexity import table
 from ui2c.network.config import CodecConfig, config_for
 from ui2c.network.packing import pack, unpack
-from ui2c.network.prior import SCALES, checkerboard, scale_of, stages
-from ui2c.network.tables import TOTAL, gaussian_tables
+from ui2c.network.prior import SCALES, SKIP, checkerboard, gaussian_offsets, scale_of, stages
+from ui2c.network.tables import (
+    LARGEST,
+    TOTAL,
+    ScaleTables,
+    expected_bits,
+    fitted_tables,
+    gaussian_magnitudes,
+    gaussian_tables,
+)
 from ui2c.network.weights import load_model, random_model, save_model
 
 SIZES = ("nano", "tiny", "small", "medium", "paper")
@@ -197,6 +206,90 @@ def test_model_file_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def
     assert all(
         a.shape == b.shape for a, b in zip(trained.parameters(), codec.parameters(), strict=True)
     )
+
+
+def test_tables_of_a_model_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Without others both are Gaussian; y and z may have their own."""
+    codec = Codec(config_for("nano"))
+    counts = np.zeros((2, SCALES, LARGEST + 2), np.int64)
+    counts[0, :, :3], counts[1, :, 0] = (5000, 500, 900), 9000
+    y, z = (fitted_tables(part) for part in counts)
+    indexes, symbols = np.full(300, 20, np.uint8), np.resize(np.array([0, 2, 1, -2], "<i2"), 300)
+
+    def coded(tables: _core.Tables) -> bytes:
+        encoder = _core.RansEncoder()
+        encoder.put(tables, indexes, symbols)
+        return encoder.finish(0)[1]
+
+    ids = []
+    for name, given, expected in (
+        ("plain", None, (gaussian_tables(), gaussian_tables())),
+        ("fitted", (y, z), (y, z)),
+    ):
+        path = tmp_path / f"{name}.safetensors"
+        save_model(codec, path, tables=given)
+        model = load_model(path)
+        for ours, theirs in zip((model.tables, model.hyper_tables), expected, strict=True):
+            assert coded(ours) == coded(_core.Tables(*theirs, SKIP))
+        ids.append(model.model_id)
+    assert len({coded(_core.Tables(*t, SKIP)) for t in (gaussian_tables(), y, z)}) == 3
+    assert ids[0] != ids[1]
+
+
+def test_fitted_tables_suit_what_was_seen() -> None:
+    def bits(tables: ScaleTables, expected: list[np.ndarray]) -> np.ndarray:
+        ends = np.cumsum(tables.lengths.astype(int))
+        parts = np.split(tables.frequencies.astype(np.int64), ends[:-1])
+        assert all(part.sum() == TOTAL and part.min() >= 1 for part in parts)
+        return np.array([expected_bits(*pair) for pair in zip(expected, parts, strict=True)])
+
+    counts = np.zeros((SCALES, LARGEST + 2), np.int64)
+    gaussian = gaussian_tables()
+    scales = scale_of(torch.arange(SCALES)).tolist()
+    expected = [gaussian_magnitudes(scale) for scale in scales]
+    # Where nothing was seen.
+    assert (bits(fitted_tables(counts), expected) <= bits(gaussian, expected)).all()
+    # Long tails.
+    laplacian = -np.diff(np.exp(-np.append(np.arange(LARGEST + 2) - 0.5, np.inf).clip(min=0)))
+    counts[:] = np.round(1e6 * laplacian)
+    fitted, others = (
+        bits(tables, [laplacian] * SCALES) for tables in (fitted_tables(counts), gaussian)
+    )
+    entropy = float(-(laplacian * np.log2(laplacian)).sum()) + 1 - float(laplacian[0])
+    assert fitted.max() < 1.004 * entropy and others.min() > 1.01 * entropy
+    # What is rarer than an escape would take a share from all others.
+    assert fitted_tables(counts).lengths.max() < 2 * LARGEST
+
+
+def test_offsets_begin_where_gaussians_have_their_means() -> None:
+    offsets = gaussian_offsets()
+    for index in (0, 10, 16, 25, 40, 63):
+        scale = float(scale_of(torch.tensor(float(index))))
+        for k in (1, 2):
+            x = torch.linspace(k - 0.5, k + 0.5, 20_001, dtype=torch.float64)
+            density = torch.exp(-(x / scale).square() / 2)
+            expected = k - float((x * density).sum() / density.sum())
+            assert float(offsets[index, k - 1]) == pytest.approx(expected, abs=0.002)
+
+
+def test_values_of_symbols() -> None:
+    torch.manual_seed(2)
+    symbols = torch.randint(-5, 6, (2, 3, 4, 16)).float()
+    index = torch.rand(symbols.shape) * 63
+    plain = Codec(config_for("nano")).prior
+    assert plain.values(symbols, index) is symbols
+    prior = Codec(replace(config_for("nano"), recentred=True)).prior
+    assert prior.offsets is not None
+    with torch.no_grad():
+        prior.offsets.uniform_(0, 0.5)
+        values = prior.values(symbols, index)
+        assert torch.equal(values, -prior.values(-symbols, index))
+    for symbol, i, value in zip(symbols.flatten(), index.flatten(), values.flatten(), strict=True):
+        expected = 0.0
+        if symbol:
+            offset = float(prior.offsets[round(float(i)), min(abs(int(symbol)), 2) - 1].detach())
+            expected = float(symbol.sign()) * (abs(float(symbol)) - offset)
+        assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
 def test_damaged_model_files_are_typed_errors(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ from ui2c.train.config import Stage, TrainConfig, load_config
 from ui2c.train.graph import Batch, Prediction, Start, gaussian_bits, rgb_error, run_clip
 from ui2c.train.loader import Loader, mirrored, mirrored_field
 from ui2c.train.loop import Trainer
-from ui2c.train.optimizer import orthogonalise
+from ui2c.train.optimizer import optimizers, orthogonalise
 from ui2c.train.shards import SIZE, motion_of
 
 
@@ -256,6 +256,19 @@ def test_recomputed_units_give_the_same_gradients(shards: Path) -> None:
             assert recomputed is None
         else:
             torch.testing.assert_close(kept, recomputed)
+
+
+def test_what_symbols_stand_for_is_learnt(shards: Path) -> None:
+    config = replace(config_for("nano"), recentred=True)
+    batch, start = Loader(shards, config, seed=2).batch(2, 2)
+    torch.manual_seed(1)
+    codec = Codec(config)
+    run_clip(codec, batch, start).weighted_error.sum().backward()
+    assert codec.prior.offsets is not None and codec.prior.offsets.grad is not None
+    assert codec.prior.offsets.grad.count_nonzero() > 8
+    group = optimizers(codec, muon_rate=1e-3, adam_rate=1e-3)
+    muon = {id(p) for p in group[0].param_groups[0]["params"]}
+    assert id(codec.prior.offsets) not in muon
 
 
 @pytest.mark.parametrize(("references", "share"), [("hybrid", 0.5), ("blank", 1.0), ("frame", 0.0)])

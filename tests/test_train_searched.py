@@ -78,10 +78,14 @@ def test_training_sees_what_the_encoder_makes() -> None:
     assert blocks
 
 
-def test_a_unit_is_trained_as_it_is_coded() -> None:
+@pytest.mark.parametrize("recentred", [False, True])
+def test_a_unit_is_trained_as_it_is_coded(recentred: bool) -> None:
     """Both frames, the first with blocks of the last in its prediction: on either side alike."""
     frames = clip()
-    coder = Spy(model(bidirectional=True), width=96, height=64)
+    used = model(bidirectional=True)
+    if recentred:
+        used.codec.prior.offsets = torch.nn.Parameter(torch.linspace(0.5, 0, 128).view(64, 2))
+    coder = Spy(used, width=96, height=64)
     config, codec = coder.model.config, coder.model.codec
     search = Motion(config, packed(frames)[None], torch.tensor([ROW]))
     coder.refer_to(frames[0])

@@ -162,18 +162,18 @@ class PairCoder:
         z_index = self._hyper_index(qp, intra, z.shape)
         coded = torch.from_numpy(z_index >= SKIP).to(self.device).view(z.shape)
         z = self._quantise(z, coded)
-        coder.put(self.model.tables, z_index, _symbols(z))
+        self._put(coder, self.model.hyper_tables, z_index, z)
 
         parameters = codec.prior.first_stage(z, context.tap)
         quantiser, fractional, mean = codec.prior.split(parameters)
         index = fractional.round()
         scaled = y / quantiser
         coded = index >= SKIP
-        symbols, mean = self._means(
-            mean, parameters, lambda mean: self._quantise(scaled - mean, coded)
+        symbols, latent = self._decide(
+            mean, parameters, index, lambda mean: self._quantise(scaled - mean, coded)
         )
-        coder.put(self.model.tables, _indexes(index), _symbols(symbols))
-        y = (symbols + mean) * quantiser
+        self._put(coder, self.model.tables, _indexes(index), symbols)
+        y = latent * quantiser
         frames = self._finish(y, context, predicted, between, rows, intra)
         blocks = None
         if config.has_blocks(intra) and not config.bidirectional:
@@ -248,10 +248,12 @@ class PairCoder:
             between = coder.get_blocks(*self._block_coding(field, None))
         context = self._context(intra, field, self._known(predicted, between, intra), rows)
         z_shape = (1, -(-self.coded_height // 64), -(-self.coded_width // 64), config.hyper)
-        z = self._read(coder, self._hyper_index(qp, intra, z_shape))
+        z_index = self._hyper_index(qp, intra, z_shape)
+        z = self._read(coder, self.model.hyper_tables, z_index)
         parameters = codec.prior.first_stage(self._tensor(z, z_shape), context.tap)
         quantiser, fractional, mean = codec.prior.split(parameters)
-        decoded = self._read(coder, _indexes(fractional.round()))
+        index = fractional.round()
+        decoded = self._read(coder, self.model.tables, _indexes(index))
         blocks = None
         if config.has_blocks(intra) and not config.bidirectional:
             blocks = coder.get_blocks(*self._block_coding(field, None))
@@ -260,27 +262,33 @@ class PairCoder:
             filters = coder.get_filters(filters, self._defaults(qp, intra))
         coder.finish()
         every = self._tensor(decoded, mean.shape)
-        symbols, mean = self._means(mean, parameters, lambda _: every)
-        y = (symbols + mean) * quantiser
+        _, latent = self._decide(mean, parameters, index, lambda _: every)
+        y = latent * quantiser
         frames = self._finish(y, context, predicted, between, rows, intra)
         self._filters = filters
         self._show(self._shown(frames, blocks, intra))
         return self.decoded
 
-    def _means(
-        self, mean: Tensor, parameters: Tensor, symbols_of: Callable[[Tensor], Tensor]
+    def _decide(
+        self,
+        mean: Tensor,
+        parameters: Tensor,
+        index: Tensor,
+        symbols_of: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Symbols and means of all elements, stage by stage; both sides come by here.
+        """Symbols of all elements and the latent in steps, stage by stage; both sides come by here.
 
         `mean` is the first stage's; `symbols_of` gives all symbols as they are for some means.
         """
-        first = self._stages[0]
-        symbols, means = symbols_of(mean) * first, mean * first
-        means_in = self.model.codec.prior.later_stages(parameters)
+        prior, first = self.model.codec.prior, self._stages[0]
+        symbols = symbols_of(mean) * first
+        latent = prior.values(symbols, index) + mean * first
+        means_in = prior.later_stages(parameters)
         for number, here in enumerate(self._stages[1:], start=1):
-            mean = means_in(number, symbols + means)
-            symbols, means = symbols + symbols_of(mean) * here, means + mean * here
-        return symbols, means
+            mean = means_in(number, latent)
+            new = symbols_of(mean) * here
+            symbols, latent = symbols + new, latent + (prior.values(new, index) + mean * here)
+        return symbols, latent
 
     def _finish(
         self,
@@ -511,18 +519,25 @@ class PairCoder:
     def _quantise(self, residual: Tensor, coded: Tensor) -> Tensor:
         return torch.round(residual).clamp(-_SYMBOL_LIMIT, _SYMBOL_LIMIT) * coded
 
-    def _read(self, coder: _core.RansDecoder, indexes: NDArray[np.uint8]) -> NDArray[np.int16]:
+    def _put(
+        self,
+        coder: _core.RansEncoder,
+        tables: _core.Tables,
+        indexes: NDArray[np.uint8],
+        symbols: Tensor,
+    ) -> None:
+        coder.put(tables, indexes, symbols.to(torch.int16).cpu().numpy().reshape(-1))
+
+    def _read(
+        self, coder: _core.RansDecoder, tables: _core.Tables, indexes: NDArray[np.uint8]
+    ) -> NDArray[np.int16]:
         """The symbols, valid until as many are read again."""
         if indexes.size not in self._symbols:
             self._symbols[indexes.size] = np.empty(indexes.shape, np.int16)
-        return coder.get(self.model.tables, indexes, out=self._symbols[indexes.size])
+        return coder.get(tables, indexes, out=self._symbols[indexes.size])
 
     def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self.device)
-
-
-def _symbols(values: Tensor) -> NDArray[np.int16]:
-    return values.to(torch.int16).cpu().numpy().reshape(-1)
 
 
 def _indexes(index: Tensor) -> NDArray[np.uint8]:

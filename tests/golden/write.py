@@ -16,6 +16,8 @@ version; a file that exists is left alone. What each holds:
 - between.*: the same again, bidirectional and aligned.
 - quarters.*: and with a prior of four stages.
 - halves.*: as between.*, and the first frame's vectors may be half the last one's.
+- recentred.*: as quarters.*, with tables fitted to counts, others for z, and symbols that stand for
+  less than themselves.
 """
 
 from dataclasses import replace
@@ -171,6 +173,8 @@ def _write_pictures() -> None:
     """What needs PyTorch."""
     import torch
     import ui2c
+    from ui2c.network.prior import SCALES
+    from ui2c.network.tables import LARGEST, fitted_tables
     from ui2c.network.weights import load_model, random_model, save_model
     from ui2c.video import open_source
 
@@ -215,18 +219,28 @@ def _write_pictures() -> None:
     quarters.prior.stage_marks = torch.nn.Parameter(torch.from_numpy(marks / 2.0**32 - 0.5).float())
     halves = random_model("nano", 1).codec
     halves.config = replace(between.config, halved=True)
+    recentred = random_model("nano", 1).codec
+    recentred.config = replace(quarters.config, recentred=True)
+    recentred.prior.stage_marks = quarters.prior.stage_marks
+    offsets = numbers(2 * SCALES, 6).reshape(SCALES, 2) / 2.0**33
+    recentred.prior.offsets = torch.nn.Parameter(torch.from_numpy(offsets).float())
+    counts = numbers(2 * SCALES * (LARGEST + 2), 7).reshape(2, SCALES, -1) >> 16
+    counts >>= np.arange(LARGEST + 2, dtype=np.uint32).clip(max=20)
+    of_y, of_z = (fitted_tables(part) for part in counts)
     models = {
         "nano": plain,
         "mended": mended,
         "between": between,
         "quarters": quarters,
         "halves": halves,
+        "recentred": recentred,
     }
     for name, codec in models.items():
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():
             defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
-            save_model(codec, weights, filters=defaults)
+            tables = (of_y, of_z) if name == "recentred" else None
+            save_model(codec, weights, filters=defaults, tables=tables)
         model = load_model(weights)
         clip, keyint = (pan, 0) if name == "halves" else (frames, 4)
         _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=keyint).encode(clip))

@@ -47,7 +47,8 @@ class CodecConfig:
     field before it tells of the next unit. With `post_filter` units carry the filters of what is
     shown. In each of `stages`, 2 or 4, the prior knows what was decided in those before.
     `key_offset` is by how many rows the last frame of the first of four units is better than its
-    base row. Depths count blocks of the network.
+    base row. If `recentred`, a symbol of y stands for less than itself (`Prior.values`). Depths
+    count blocks of the network.
     """
 
     name: str
@@ -78,6 +79,7 @@ class CodecConfig:
     stages: int = 2
     key_offset: int = 8
     halved: bool = False
+    recentred: bool = False
 
     def __post_init__(self) -> None:
         for field in ("trunk", "latent", "hyper", "prior", "head"):
@@ -201,6 +203,7 @@ def _current(config: CodecConfig) -> CodecConfig:
         coarse_motion=(300.0, 0.0),
         blocks=True,
         halved=True,
+        recentred=True,
         stages=4,
         # The first frame of a unit is coded as a B-frame is: one in eight that is better still
         # costs more than it helps.

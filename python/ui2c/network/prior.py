@@ -55,6 +55,23 @@ def clamp_through(x: Tensor, low: float, high: float) -> Tensor:
     return Range.apply(x, low, high)  # type: ignore[no-any-return]
 
 
+MAGNITUDES = 2
+"""Of symbols that stand for less than themselves, each by its own: 1, and 2 or more."""
+
+
+def gaussian_offsets() -> Tensor:
+    """`[64, 2]`: by how much the mean of a Gaussian's values that round to 1, to 2 is less."""
+    edges = torch.arange(MAGNITUDES + 1, dtype=torch.float64) + 0.5
+    scaled = edges / scale_of(torch.arange(SCALES, dtype=torch.float64))[:, None]
+    density = torch.exp(-scaled.square() / 2) / (2 * math.pi) ** 0.5
+    # Far out in the tail both differences vanish: the mean is where the interval begins.
+    share = (torch.erfc(scaled / 2**0.5) / 2).diff(dim=1).neg().clamp(min=1e-300)
+    mean = (density.diff(dim=1).neg() / share) * (edges[0] / scaled[:, :1])
+    middle = torch.arange(1, MAGNITUDES + 1)
+    offsets: Tensor = (middle - mean.clamp(min=edges[:-1])).clamp(0, 0.5).float()
+    return offsets
+
+
 def checkerboard(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """`[height, width, channels]`, 1 where the first stage decides the mean.
 
@@ -115,6 +132,8 @@ class Prior(nn.Module):
         self.stage_marks = (
             nn.Parameter(torch.zeros(config.stages - 1, y)) if config.stages > 2 else None
         )
+        # Networks that did not know of it made up for half of what theory says, or more.
+        self.offsets = nn.Parameter(gaussian_offsets() / 4) if config.recentred else None
         # Scale indices of z for units that follow another (0) and for those that start blank (1).
         start = torch.full((len(KNOTS), z), math.log(1 / SMALLEST_SCALE) / SCALE_RATIO / 10)
         self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))
@@ -151,6 +170,19 @@ class Prior(nn.Module):
         # Index 22 is the scale 1; the factor lets small weights reach the whole range.
         index = clamp_through(index * 10 + 22, 0.0, SCALES - 1.0)
         return clamp_through(step + 1, 0.5, 4.0), index, mean
+
+    def values(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """What symbols of y stand for, before their mean, given their (fractional) scale indices.
+
+        A Gaussian's values that round to 1 are less than 1 on average, the more so the smaller its
+        deviation. Offsets are learnt for each scale, of 1 and of what is larger.
+        """
+        if self.offsets is None:
+            return symbols
+        magnitude = symbols.abs()
+        place = MAGNITUDES * index.round().long() + (magnitude > 1.5)
+        offset = nn.functional.embedding(place, self.offsets.reshape(-1, 1))[..., 0]
+        return symbols - symbols.sign() * offset
 
     def later_stage(self, stage: int, known: Tensor, parameters: Tensor) -> Tensor:
         """Means in a stage from 1 on, given the latent in steps as far as known, else zero."""

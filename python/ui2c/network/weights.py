@@ -20,7 +20,7 @@ from ui2c.network.blocks import Bank, Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, config_for
 from ui2c.network.prior import SKIP
-from ui2c.network.tables import gaussian_tables
+from ui2c.network.tables import ScaleTables, gaussian_tables
 
 FORMAT = "ui2c-model 1"
 
@@ -43,6 +43,9 @@ class Model:
     config: CodecConfig
     codec: Codec
     tables: _core.Tables
+    """Of the symbols of y."""
+    hyper_tables: _core.Tables
+    """Of those of z."""
     hyper_index: NDArray[np.uint8]
     """Scale index of every channel of z, `[2, 64, hyper]`: following or blank, quality row."""
     model_id: bytes
@@ -68,18 +71,18 @@ def save_model(
     path: Path,
     card: dict[str, Any] | None = None,
     filters: NDArray[np.int8] | None = None,
+    tables: tuple[ScaleTables, ScaleTables] | None = None,
 ) -> None:
     """Writes a model file, whole or not at all; matrices as float16, rows expanded.
 
     `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter, if the configuration
-    has one; without, they change nothing.
+    has one; without, they change nothing. `tables` are those of y and of z; without, both are
+    Gaussian.
     """
-    frequencies, lengths = gaussian_tables()
-    tensors = {
-        "tables.frequencies": torch.from_numpy(frequencies.astype(np.int16)),
-        "tables.lengths": torch.from_numpy(lengths.astype(np.int16)),
-        "tables.hyper_index": hyper_indexes(codec),
-    }
+    y, z = tables or (gaussian_tables(), None)
+    tensors = {"tables.hyper_index": hyper_indexes(codec), **_table_tensors("", y)}
+    if z is not None:
+        tensors |= _table_tensors("hyper_", z)
     if codec.config.post_filter:
         tensors["filters"] = torch.from_numpy(no_filters() if filters is None else filters)
     for name, module in codec.named_modules():
@@ -98,6 +101,13 @@ def save_model(
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(save(tensors, metadata))
     os.replace(temporary, path)
+
+
+def _table_tensors(kind: str, tables: ScaleTables) -> dict[str, Tensor]:
+    return {
+        f"tables.{kind}{name}": torch.from_numpy(array.astype(np.int16))
+        for name, array in tables._asdict().items()
+    }
 
 
 def hyper_indexes(codec: Codec) -> Tensor:
@@ -165,15 +175,19 @@ def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.d
             if key.startswith("codec.")
         }
     )
-    tables = _core.Tables(
-        tensors["tables.frequencies"].numpy().astype(np.uint16),
-        tensors["tables.lengths"].numpy().astype(np.uint16),
-        SKIP,
-    )
+
+    def tables(kind: str) -> _core.Tables:
+        frequencies, lengths = (
+            tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16)
+            for field in ScaleTables._fields
+        )
+        return _core.Tables(frequencies, lengths, SKIP)
+
     return Model(
         config,
         codec.to(device).requires_grad_(False).eval(),
-        tables,
+        tables(""),
+        tables("hyper_" if "tables.hyper_lengths" in tensors else ""),
         tensors["tables.hyper_index"].numpy(),
         digest.digest()[:8],
         json.loads(metadata.get("card", "{}")),
@@ -198,11 +212,11 @@ def random_model(name: str, seed: int = 0) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         codec = Codec(config_for(name))
-    frequencies, lengths = gaussian_tables()
     index = hyper_indexes(codec).numpy()
     for module in codec.modules():
         if isinstance(module, Bank):
             module.expand()
     digest = hashlib.sha256(f"{name} {seed} {NUMERIC_PROFILE}".encode()).digest()[:8]
-    tables = _core.Tables(frequencies, lengths, SKIP)
-    return Model(codec.config, codec.requires_grad_(False).eval(), tables, index, digest)
+    tables, hyper_tables = (_core.Tables(*gaussian_tables(), SKIP) for _ in range(2))
+    codec = codec.requires_grad_(False).eval()
+    return Model(codec.config, codec, tables, hyper_tables, index, digest)

@@ -1,19 +1,17 @@
 """Default filters of a model's post-filter, fitted to videos that it has coded."""
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ui2c import _core
 from ui2c.motion import Planes
 from ui2c.network.config import KNOTS, QUALITIES
-from ui2c.network.weights import FILTER_SETS, Model, load_model, save_model
+from ui2c.network.weights import FILTER_SETS, Model
 from ui2c.pair import PairCoder
 from ui2c.train.clips import SUFFIXES, VALIDATION
 from ui2c.video import open_source
@@ -31,7 +29,9 @@ Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 """As `FilterDesigner.moments` gives them, relative to the squared error of each plane."""
 
 
-def fit_filters(model: Model, clips: Sequence[Sequence[Planes]]) -> NDArray[np.int8]:
+def fit_filters(
+    model: Model, clips: Sequence[Sequence[Planes]], coder: type[PairCoder] = PairCoder
+) -> NDArray[np.int8]:
     """Default sets for `save_model`, int8 `[9, 3, 3, 30, 12]`, from clips of 8-bit 4:2:0 planes.
 
     Each plane at each knot has three sets: clips are divided among them so that the error falls
@@ -40,7 +40,8 @@ def fit_filters(model: Model, clips: Sequence[Sequence[Planes]]) -> NDArray[np.i
     plain = replace(model, config=replace(model.config, post_filter=False))
     sets = np.zeros((len(KNOTS), FILTER_SETS, 3, 30, 12), np.int8)
     for k, row in enumerate(KNOTS):
-        gathered = [coded_moments(plain, clip, QUALITIES - 1 - row) for clip in clips]
+        qp = QUALITIES - 1 - row
+        gathered = [coded_moments(coder, plain, clip, qp) for clip in clips]
         for plane in range(3):
             products = np.stack([products[plane] for products, _ in gathered])
             with_error = np.stack([with_error[plane] for _, with_error in gathered])
@@ -48,10 +49,10 @@ def fit_filters(model: Model, clips: Sequence[Sequence[Planes]]) -> NDArray[np.i
     return sets
 
 
-def coded_moments(model: Model, clip: Sequence[Planes], qp: int) -> Moments:
+def coded_moments(kind: type[PairCoder], model: Model, clip: Sequence[Planes], qp: int) -> Moments:
     """What filters would see of a clip coded at `qp`."""
     height, width = clip[0][0].shape
-    coder = PairCoder(model, width=width, height=height)
+    coder = kind(model, width=width, height=height)
     products, with_error, error = np.zeros((3, 30, 12, 12)), np.zeros((3, 30, 12)), np.zeros(3)
     start = unit = 0
     while start < len(clip):
@@ -149,28 +150,3 @@ def clips_of(folder: Path, first: int, count: int) -> Iterator[list[Planes]]:
         clip = cut(path, first, count)
         if len(clip) == count:
             yield clip
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m ui2c.train.filters MODEL FOLDER OUTPUT`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="model file, or name of a shipped model")
-    parser.add_argument("folder", type=Path, help="folder with videos")
-    parser.add_argument("output", type=Path, help="the model file with filters")
-    parser.add_argument("--first", type=int, default=30, help="frames left out of each video")
-    parser.add_argument("--frames", type=int, default=9, help="frames coded of each video")
-    arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    model = load_model(arguments.model)
-    clips = list(clips_of(arguments.folder, arguments.first, arguments.frames))
-    if not clips:
-        parser.error(f"{arguments.folder} has no 8-bit video of {arguments.frames} frames")
-    filters = fit_filters(model, clips)
-    codec = model.trainable()
-    codec.config = replace(model.config, post_filter=True)
-    save_model(codec, arguments.output, model.card, filters)
-    print(f"{arguments.output}: filters from {len(clips)} clips")
-
-
-if __name__ == "__main__":
-    main()

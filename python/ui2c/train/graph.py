@@ -220,11 +220,15 @@ def run_unit(
     step, index, mean = codec.prior.split(parameters)
     scaled = y / step
     first = masks[0]
-    known, means = (round_through(scaled - mean) + mean) * first, mean * first
+
+    def decided(mean: Tensor) -> Tensor:
+        return codec.prior.values(round_through(scaled - mean), index) + mean
+
+    known, means = decided(mean) * first, mean * first
     for number, here in enumerate(masks[1:], start=1):
         mean = codec.prior.later_stage(number, known, parameters)
         if number + 1 < len(masks):
-            known = known + (round_through(scaled - mean) + mean) * here
+            known = known + decided(mean) * here
         means = means + mean * here
     mean = means
     centred = scaled - mean
@@ -232,7 +236,7 @@ def run_unit(
     scale = scale_of(index)
     y_bits = gaussian_bits(centred + torch.rand_like(centred) - 0.5, scale)
 
-    y = (rounded + mean) * step
+    y = (codec.prior.values(rounded, index) + mean) * step
     feature = codec.synthesise(y, context, rows)
     decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
     if prediction is not None and between is not None:

@@ -28,6 +28,7 @@ CHANGEABLE = {
     "stages",
     "key_offset",
     "halved",
+    "recentred",
 }
 """In what a widened configuration may differ."""
 
@@ -97,8 +98,8 @@ def widened(old: Codec, config: CodecConfig) -> Codec:
         source.setdefault("prior.hyper_encode_1.adaptor.bias", torch.zeros(width))
         for name, tensor in target.items():
             if name not in source:
-                # Linear path and marks of stages: gains start by theory, all else silent.
-                if not name.endswith("gains.values"):
+                # Gains of a linear path and offsets start by theory, all else is silent.
+                if not name.endswith(("gains.values", "offsets")):
                     tensor.zero_()
             elif tensor.shape == source[name].shape:
                 tensor.copy_(source[name])

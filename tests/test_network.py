@@ -277,13 +277,13 @@ def test_values_of_symbols() -> None:
     symbols = torch.randint(-5, 6, (2, 3, 4, 16)).float()
     index = torch.rand(symbols.shape) * 63
     plain = Codec(config_for("nano")).prior
-    assert plain.values(symbols, index) is symbols
+    assert plain.values(index)(symbols) is symbols
     prior = Codec(replace(config_for("nano"), recentred=True)).prior
     assert prior.offsets is not None
     with torch.no_grad():
         prior.offsets.uniform_(0, 0.5)
-        values = prior.values(symbols, index)
-        assert torch.equal(values, -prior.values(-symbols, index))
+        values = prior.values(index)(symbols)
+        assert torch.equal(values, -prior.values(index)(-symbols))
     for symbol, i, value in zip(symbols.flatten(), index.flatten(), values.flatten(), strict=True):
         expected = 0.0
         if symbol:

@@ -281,13 +281,14 @@ class PairCoder:
         `mean` is the first stage's; `symbols_of` gives all symbols as they are for some means.
         """
         prior, first = self.model.codec.prior, self._stages[0]
+        values = prior.values(index)
         symbols = symbols_of(mean) * first
-        latent = prior.values(symbols, index) + mean * first
+        latent = values(symbols) + mean * first
         means_in = prior.later_stages(parameters)
         for number, here in enumerate(self._stages[1:], start=1):
             mean = means_in(number, latent)
             new = symbols_of(mean) * here
-            symbols, latent = symbols + new, latent + (prior.values(new, index) + mean * here)
+            symbols, latent = symbols + new, latent + (values(new) + mean * here)
         return symbols, latent
 
     def _finish(

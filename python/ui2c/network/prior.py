@@ -171,18 +171,21 @@ class Prior(nn.Module):
         index = clamp_through(index * 10 + 22, 0.0, SCALES - 1.0)
         return clamp_through(step + 1, 0.5, 4.0), index, mean
 
-    def values(self, symbols: Tensor, index: Tensor) -> Tensor:
+    def values(self, index: Tensor) -> Callable[[Tensor], Tensor]:
         """What symbols of y stand for, before their mean, given their (fractional) scale indices.
 
         A Gaussian's values that round to 1 are less than 1 on average, the more so the smaller its
         deviation. Offsets are learnt for each scale, of 1 and of what is larger.
         """
         if self.offsets is None:
-            return symbols
-        magnitude = symbols.abs()
-        place = MAGNITUDES * index.round().long() + (magnitude > 1.5)
-        offset = nn.functional.embedding(place, self.offsets.reshape(-1, 1))[..., 0]
-        return symbols - symbols.sign() * offset
+            return lambda symbols: symbols
+        place = index.round().long()
+        ones, others = (
+            nn.functional.embedding(place, offsets[:, None])[..., 0] for offsets in self.offsets.T
+        )
+        return lambda symbols: (
+            symbols - symbols.sign() * torch.where(symbols.abs() > 1.5, others, ones)
+        )
 
     def later_stage(self, stage: int, known: Tensor, parameters: Tensor) -> Tensor:
         """Means in a stage from 1 on, given the latent in steps as far as known, else zero."""

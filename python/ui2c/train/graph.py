@@ -221,8 +221,10 @@ def run_unit(
     scaled = y / step
     first = masks[0]
 
+    values = codec.prior.values(index)
+
     def decided(mean: Tensor) -> Tensor:
-        return codec.prior.values(round_through(scaled - mean), index) + mean
+        return values(round_through(scaled - mean)) + mean
 
     known, means = decided(mean) * first, mean * first
     for number, here in enumerate(masks[1:], start=1):
@@ -236,7 +238,7 @@ def run_unit(
     scale = scale_of(index)
     y_bits = gaussian_bits(centred + torch.rand_like(centred) - 0.5, scale)
 
-    y = (codec.prior.values(rounded, index) + mean) * step
+    y = (values(rounded) + mean) * step
     feature = codec.synthesise(y, context, rows)
     decoded = codec.render(feature, codec.detail(y, rows), prediction, rows, blank)
     if prediction is not None and between is not None:

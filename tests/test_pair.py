@@ -12,7 +12,7 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ui2c import _core
-from ui2c.motion import Field, Planes, with_halves
+from ui2c.motion import Field, Planes, field_cost, search_field, search_joint, with_halves
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import CodedUnit, PairCoder
 from ui2c.video import open_source
@@ -285,7 +285,8 @@ def test_fine_vectors_suit_a_slow_pan() -> None:
         assert coder.state.shift == expected
 
 
-def test_a_steady_pan_needs_the_last_field_only() -> None:
+@pytest.mark.parametrize("effort", ["default", "slow"])
+def test_a_steady_pan_needs_the_last_field_only(effort: str) -> None:
     """The first frame's is half of it; where the picture jumps there and back it is not."""
     model = random_model("nano", seed=4)
     halved = replace(model, config=replace(model.config, halved=True))
@@ -301,7 +302,8 @@ def test_a_steady_pan_needs_the_last_field_only() -> None:
         first, *pair = frames(places)
         found = []
         for used in (model, halved):
-            encoder, decoder = (PairCoder(used, width=128, height=96) for _ in range(2))
+            encoder = PairCoder(used, width=128, height=96, motion=effort)
+            decoder = PairCoder(used, width=128, height=96)
             for coder in (encoder, decoder):
                 coder.refer_to(first)
             fields: list[Field] = []
@@ -321,6 +323,38 @@ def test_a_steady_pan_needs_the_last_field_only() -> None:
             found.append((fields[0], unit.motion_bits))
         assert found[1][0].halved is chosen and not found[0][0].halved
         assert (found[1][1] < found[0][1]) is chosen
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_fields_found_together_cost_less(bit_depth: int) -> None:
+    """On a pan that shakes: than those found for each frame, both with halves and related ones."""
+    rng = np.random.default_rng(3)
+    dtype = np.uint8 if bit_depth == 8 else np.uint16
+    wide = np.kron(rng.integers(30, 220, (30, 60)), np.ones((8, 8)))
+    wide = wide / 2 + np.roll(wide, 3, 1) / 4 + np.roll(wide, 5, 0) / 4
+    grey = np.full((48, 64), 128 << (bit_depth - 8), dtype)
+
+    def picture(x: int) -> Planes:
+        noise = rng.normal(0, 3, (96, 128))
+        codes = (wide[40:136, x : x + 128] + noise) * 2 ** (bit_depth - 8)
+        return codes.astype(dtype), grey, grey
+
+    reference, *pair = (picture(x) for x in (60, 63, 66))
+    luma = [frame[0] for frame in pair]
+    found = search_field(reference[0], luma, 300.0, 0, bit_depth=bit_depth, effort="slow")
+    assert found.step and found.vectors is not None
+    halved = found._replace(vectors=with_halves(found.vectors[-1:]), halved=True)
+    fields = search_joint(found, halved, reference[0], luma, 300.0, bit_depth=bit_depth)
+    related, better = fields
+
+    def cost(field: Field) -> float:
+        predicted = [planes[0] for planes in field.predict(reference, 2, bit_depth)]
+        return field_cost(field, predicted, luma, 300.0, bit_depth)
+
+    assert not related.halved and related.bits() <= found.bits()
+    assert better.halved and better.vectors is not None
+    assert np.array_equal(better.vectors, with_halves(better.vectors[-1:]))
+    assert cost(related) <= cost(found) and cost(better) <= cost(halved)
 
 
 def test_half_of_a_vector_is_rounded_up() -> None:

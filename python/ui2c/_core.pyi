@@ -254,6 +254,39 @@ def search_motion(
     rate only.
     """
 
+def search_halves(
+    reference: Plane,
+    frames: NDArray[Any],
+    step: int,
+    vectors: NDArray[np.int16],
+    *,
+    bit_depth: int = 8,
+    lagrangian: float,
+    shift: int = 0,
+) -> tuple[int, NDArray[np.int16]]:
+    """The last of two `frames`' motion, where half of it, rounded up, is the first one's.
+
+    Begins with the last frame's field `vectors` `[1, rows, columns, 2]` of the grid `step`,
+    multiples of `2^shift`; returns step, that one or a finer, and vectors `[1, rows, columns, 2]`
+    by which both frames are predicted best. The rest is as for `search_motion`, slow.
+    """
+
+def search_related(
+    reference: Plane,
+    frames: NDArray[Any],
+    step: int,
+    vectors: NDArray[np.int16],
+    *,
+    bit_depth: int = 8,
+    lagrangian: float,
+    shift: int = 0,
+) -> tuple[int, NDArray[np.int16]]:
+    """Motion of two `frames`, the last one's priced as differences to the first one's or twice it.
+
+    Begins with `vectors` `[2, rows, columns, 2]` of the grid `step`, which stays; the rest is as
+    for `search_halves`.
+    """
+
 def compensate(
     reference: Planes, step: int, vectors: NDArray[np.int16], *, bit_depth: int = 8
 ) -> list[Planes]:

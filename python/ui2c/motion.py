@@ -22,6 +22,10 @@ Planes = tuple[Plane, ...]
 LEAST_WEIGHT = 100.0
 """λ below which forward blocks are not looked for: they hardly pay there, and take time."""
 
+FIELD_PRICE = 0.35
+"""What a bit of a field may cost as a share of a bit of blocks: a better field also betters chroma,
+carries the feature along and spares blocks, none of which its search sees."""
+
 USUAL = 0.985
 """What the cost of the usual precision counts: another must be clearly better."""
 
@@ -102,7 +106,7 @@ def search_field(
         reference,
         np.stack(frames),
         bit_depth=bit_depth,
-        lagrangian=motion_lagrangian(weight, shift),
+        lagrangian=FIELD_PRICE * motion_lagrangian(weight, shift),
         shift=shift,
         effort=effort,
     )
@@ -124,12 +128,54 @@ def choose_field(
     return min((search(shift) for shift in (0, 1)), key=weighed)
 
 
-def choose_halved(field: Field, cost: Callable[[Field], float]) -> Field:
-    """The field, or the one whose first frame moves half as far as the last if that costs less."""
+def choose_halved(
+    field: Field,
+    cost: Callable[[Field], float],
+    others: Callable[[Field], Sequence[Field]] = lambda halved: [halved],
+) -> Field:
+    """The field, or the one whose first frame moves half as far as the last if that costs less.
+
+    `others` may turn that one into some that are better.
+    """
     if not field.step or field.vectors is None:
         return field
     halved = field._replace(vectors=with_halves(field.vectors[-1:]), halved=True)
-    return min(field, halved, key=cost)
+    return min((field, *others(halved)), key=cost)
+
+
+def search_joint(
+    field: Field,
+    halved: Field,
+    reference: Plane,
+    frames: Sequence[Plane],
+    weight: float,
+    *,
+    bit_depth: int = 8,
+) -> list[Field]:
+    """Fields found for two frames together, from what was found for each: one whose last vectors
+    are told from the first ones, and one whose first are half the last ones.
+
+    Luma planes, at λ = `weight`. Takes about as long as a slow search.
+    """
+
+    def search(of: Callable[..., Any], start: Field) -> tuple[int, NDArray[np.int16]]:
+        step, vectors = of(
+            reference,
+            np.stack(frames),
+            start.step,
+            start.coded() << start.shift,
+            bit_depth=bit_depth,
+            lagrangian=FIELD_PRICE * motion_lagrangian(weight, start.shift),
+            shift=start.shift,
+        )
+        return step, vectors
+
+    step, vectors = search(_core.search_related, field)
+    finer, last = search(_core.search_halves, halved)
+    return [
+        field._replace(step=step, vectors=vectors),
+        halved._replace(step=finer, vectors=with_halves(last)),
+    ]
 
 
 def field_cost(
@@ -221,7 +267,7 @@ def cells(luma: Plane) -> tuple[int, int]:
 
 
 def motion_lagrangian(weight: float, shift: int) -> float:
-    """What a bit of the motion field may cost, in squared 8-bit codes, where λ is `weight`.
+    """What a bit of motion may cost, in squared 8-bit codes, where λ is `weight`.
 
     A bit of latents costs 65025 / λ. The coarser the latents, the more a better prediction spares
     the units to come, which the search does not see: from λ 1830 down to 96 the price falls to 0.35
@@ -234,7 +280,8 @@ def motion_lagrangian(weight: float, shift: int) -> float:
 def block_trust(weight: float) -> float:
     """How far the search for forward blocks trusts its own estimate of the bits they save, at λ.
 
-    It is right where rates are high; the coarser the latents, the less of a residual is coded.
+    More than it says where rates are high: what is better there spares the units to come, too. The
+    coarser the latents, the less of a residual is coded.
     """
     coarse = math.log(1830 / weight) / math.log(6.1)
-    return 1.4 * float(0.36 ** min(max(coarse, 0), 1))
+    return 2.8 * float(0.18 ** min(max(coarse, 0), 1))

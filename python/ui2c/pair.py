@@ -428,7 +428,15 @@ class PairCoder:
         field = self._precise_field(frames, qp, cycle)
         if not self.model.config.halved or self.motion == "fast":
             return field
-        return motion.choose_halved(field, lambda field: self._cost(field, frames, qp))
+
+        def others(halved: Field) -> Sequence[Field]:
+            if self.motion != "slow" or self._reference is None:
+                return [halved]
+            planes = self._reference[0], [frame[0] for frame in frames]
+            weight = self._weight(qp)
+            return motion.search_joint(field, halved, *planes, weight, bit_depth=self.bit_depth)
+
+        return motion.choose_halved(field, lambda field: self._cost(field, frames, qp), others)
 
     def _precise_field(self, frames: Sequence[Planes], qp: int, cycle: int) -> Field:
         """In the precision that suits the unit if that can be chosen.

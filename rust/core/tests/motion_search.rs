@@ -1,6 +1,10 @@
 //! The search on motion that is known.
 
-use ui2c_core::motion::{Effort, Field, Plane, STEPS, Sample, Vector, compensate, search};
+use proptest::prelude::*;
+use ui2c_core::motion::{
+    Effort, Field, Plane, STEPS, Sample, Vector, compensate, field, half, search, search_halves,
+    search_related,
+};
 
 /// Detail at every scale, without repetition.
 fn texture(width: usize, height: usize) -> Vec<u8> {
@@ -246,6 +250,124 @@ fn coarse_vectors_are_multiples() {
                 let close = vectors.iter().filter(|&&v| near(v, vector, 1 << shift)).count();
                 assert!(2 * close > vectors.len(), "{effort:?} {shift} {field:?}");
             }
+        }
+    }
+}
+
+/// Vectors that are off by up to `most`, this way and that.
+fn shaken(v: Vector, most: i16, count: usize) -> Vec<Vector> {
+    let off = |k: usize| (k * 7 % (2 * most as usize + 1)) as i16 - most;
+    (0..count).map(|k| [v[0] + off(k), v[1] + off(k + 3)]).collect()
+}
+
+#[test]
+fn one_field_is_found_for_a_steady_pan() {
+    for (width, height, pan) in [(224, 176, [19, -12]), (131, 97, [-33, 7]), (96, 64, [5, 5])] {
+        let samples = texture(width, height);
+        let reference = Plane::new(width, height, &samples).unwrap();
+        let frames = [half(pan), pan].map(|v| moved(&reference, v, 8));
+        let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
+        let (rows, columns) = (height.div_ceil(32), width.div_ceil(32));
+        let start = Field::new(32, 1, rows, columns, shaken(pan, 2, rows * columns)).unwrap();
+        let found = search_halves(reference, frames, 8, 50.0, &start, 0).unwrap();
+        assert_eq!((found.step(), found.frames()), (32, 1), "nothing asks for more");
+        assert!(found.vectors().iter().all(|&v| near(v, pan, 1)), "{pan:?}: {found:?}");
+    }
+}
+
+/// Where the first frame goes half as far as the last, what is coarse for one is not for both.
+#[test]
+fn halves_may_be_finer_than_they_began() {
+    let (width, height) = (256, 192);
+    let samples = texture(width, height);
+    let reference = Plane::new(width, height, &samples).unwrap();
+    let zoom = |r: i16, c: i16| [3 * (2 * c - 15), 3 * (2 * r - 11)];
+    let last: Vec<Vector> = (0..12).flat_map(|r| (0..16).map(move |c| zoom(r, c))).collect();
+    let first = last.iter().copied().map(half).collect();
+    let field = Field::new(16, 2, 12, 16, [first, last].concat()).unwrap();
+    let chroma = vec![0; width * height / 4];
+    let grey = Plane::new(width / 2, height / 2, &chroma).unwrap();
+    let frames = compensate([reference, grey, grey], &field, 8).unwrap();
+    let planes = [0, 1].map(|k| Plane::new(width, height, &frames[k][0]).unwrap());
+    let start = Field::new(64, 1, 3, 4, vec![[0, 0]; 12]).unwrap();
+    let found = search_halves(reference, planes, 8, 5.0, &start, 0).unwrap();
+    assert!(found.step() < 64, "{found:?}");
+}
+
+#[test]
+fn the_last_field_is_told_from_the_first() {
+    let (width, height) = (224, 176);
+    let samples = texture(width, height);
+    let reference = Plane::new(width, height, &samples).unwrap();
+    let cells = 7 * 6;
+    for (first, last) in [([9, -6], [18, -12]), ([-14, 3], [-14, 3]), ([8, 8], [-3, 2])] {
+        let frames = [first, last].map(|v| moved(&reference, v, 8));
+        let frames = frames.each_ref().map(|f| Plane::new(width, height, f).unwrap());
+        let vectors = [shaken(first, 1, cells), shaken(last, 2, cells)].concat();
+        let start = Field::new(32, 2, 6, 7, vectors).unwrap();
+        let found = search_related(reference, frames, 8, 50.0, &start, 0).unwrap();
+        assert_eq!((found.step(), found.frames()), (32, 2));
+        assert!(found.frame(1).iter().all(|&v| near(v, last, 1)), "{last:?}: {found:?}");
+        let bits = |of: &Field| field::cost(2, 7, of.vectors()).unwrap();
+        assert!(bits(&found) < 0.7 * bits(&start), "{found:?}");
+    }
+}
+
+#[test]
+fn a_joint_search_refuses_what_does_not_fit() {
+    let samples = vec![0u8; 64 * 48];
+    let plane = Plane::new(64, 48, &samples).unwrap();
+    let other = Plane::new(48, 64, &samples).unwrap();
+    let field = |step: usize, frames, rows, columns, v: Vector| {
+        Field::new(step, frames, rows, columns, vec![v; frames * rows * columns]).unwrap()
+    };
+    let one = field(32, 1, 2, 2, [4, 2]);
+    let two = field(32, 2, 2, 2, [4, 2]);
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &one, 1).is_ok());
+    assert!(search_related(plane, [plane; 2], 8, 50.0, &two, 1).is_ok());
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &two, 0).is_err());
+    assert!(search_related(plane, [plane; 2], 8, 50.0, &one, 0).is_err());
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &one, 2).is_err());
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &one, 3).is_err());
+    assert!(search_halves(plane, [plane; 2], 8, f32::NAN, &one, 0).is_err());
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &Field::still(1), 0).is_err());
+    assert!(search_halves(plane, [plane; 2], 8, 50.0, &field(16, 1, 2, 2, [0, 0]), 0).is_err());
+    assert!(search_halves(plane, [plane, other], 8, 50.0, &one, 0).is_err());
+    assert!(search_related(plane, [other, plane], 8, 50.0, &two, 0).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever the pictures and the start, the result is a field of the format.
+    #[test]
+    fn a_joint_search_finds_legal_fields(
+        size in [1usize..70, 1usize..70],
+        step in prop::sample::select(STEPS.to_vec()),
+        shift in 0u32..3,
+        samples in prop::collection::vec(any::<u8>(), 331),
+        components in prop::collection::vec(-2047i16..=2047, 50),
+    ) {
+        let [width, height] = size;
+        let picture = |start: usize| -> Vec<u8> {
+            (0..width * height).map(|k| samples[(start + k) % samples.len()]).collect()
+        };
+        let pictures = [picture(0), picture(5), picture(90)];
+        let [reference, first, last] =
+            pictures.each_ref().map(|p| Plane::new(width, height, p).unwrap());
+        let (rows, columns) = (height.div_ceil(step), width.div_ceil(step));
+        let unit = 1i16 << shift;
+        let clamped = |k: usize| components[k % components.len()] / unit * unit;
+        let vectors =
+            |frames: usize| (0..frames * rows * columns).map(|k| [clamped(k), clamped(3 * k + 1)]);
+        let start =
+            |frames| Field::new(step, frames, rows, columns, vectors(frames).collect()).unwrap();
+        for found in [
+            search_halves(reference, [first, last], 8, 20.0, &start(1), shift).unwrap(),
+            search_related(reference, [first, last], 8, 20.0, &start(2), shift).unwrap(),
+        ] {
+            prop_assert!(found.step() <= step && STEPS.contains(&found.step()));
+            prop_assert!(found.vectors().iter().flatten().all(|c| c % (1 << shift) == 0));
         }
     }
 }

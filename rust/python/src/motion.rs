@@ -12,6 +12,8 @@ use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(search_motion, m)?)?;
+    m.add_function(wrap_pyfunction!(search_halves, m)?)?;
+    m.add_function(wrap_pyfunction!(search_related, m)?)?;
     m.add_function(wrap_pyfunction!(compensate, m)?)?;
     m.add_function(wrap_pyfunction!(compensate_adjoint, m)?)?;
     m.add_function(wrap_pyfunction!(motion_bits, m)?)
@@ -70,7 +72,86 @@ fn search_typed<'py, S: Sample + Element>(
     let py = reference.py();
     let reference = borrow::<S>(reference, "reference", &["height", "width"])?;
     let frames = borrow::<S>(frames, "frames", &["count", "height", "width"])?;
-    let reference = plane(&reference, reference.shape())?;
+    let (reference, frames) = luma_planes(&reference, &frames)?;
+    let field = py
+        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, shift, effort))
+        .map_err(convert)?;
+    Ok((field.step(), vectors_to_numpy(py, &field)?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (reference, frames, step, vectors, *, bit_depth = 8, lagrangian, shift = 0))]
+fn search_halves<'py>(
+    reference: &Bound<'py, PyAny>,
+    frames: &Bound<'py, PyAny>,
+    step: usize,
+    vectors: &Bound<'py, PyAny>,
+    bit_depth: u32,
+    lagrangian: f32,
+    shift: u32,
+) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    let start = field(step, vectors)?;
+    if bit_depth == 8 {
+        let search = motion::search_halves::<u8>;
+        search_from(search, reference, frames, &start, bit_depth, lagrangian, shift)
+    } else {
+        let search = motion::search_halves::<u16>;
+        search_from(search, reference, frames, &start, bit_depth, lagrangian, shift)
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (reference, frames, step, vectors, *, bit_depth = 8, lagrangian, shift = 0))]
+fn search_related<'py>(
+    reference: &Bound<'py, PyAny>,
+    frames: &Bound<'py, PyAny>,
+    step: usize,
+    vectors: &Bound<'py, PyAny>,
+    bit_depth: u32,
+    lagrangian: f32,
+    shift: u32,
+) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    let start = field(step, vectors)?;
+    if bit_depth == 8 {
+        let search = motion::search_related::<u8>;
+        search_from(search, reference, frames, &start, bit_depth, lagrangian, shift)
+    } else {
+        let search = motion::search_related::<u16>;
+        search_from(search, reference, frames, &start, bit_depth, lagrangian, shift)
+    }
+}
+
+/// A search of two frames' motion that begins with a field.
+type SearchFrom<S> = fn(Plane<S>, [Plane<S>; 2], u32, f32, &Field, u32) -> ui2c_core::Result<Field>;
+
+fn search_from<'py, S: Sample + Element>(
+    search: SearchFrom<S>,
+    reference: &Bound<'py, PyAny>,
+    frames: &Bound<'py, PyAny>,
+    start: &Field,
+    bit_depth: u32,
+    lagrangian: f32,
+    shift: u32,
+) -> PyResult<(usize, Bound<'py, PyArray4<i16>>)> {
+    let py = reference.py();
+    let reference = borrow::<S>(reference, "reference", &["height", "width"])?;
+    let frames = borrow::<S>(frames, "frames", &["count", "height", "width"])?;
+    let (reference, frames) = luma_planes(&reference, &frames)?;
+    let frames: [_; 2] = frames.try_into().map_err(|frames: Vec<_>| {
+        PyValueError::new_err(format!("frames must be two, not {}", frames.len()))
+    })?;
+    let field = py
+        .detach(|| search(reference, frames, bit_depth, lagrangian, start, shift))
+        .map_err(convert)?;
+    Ok((field.step(), vectors_to_numpy(py, &field)?))
+}
+
+/// The reference `[height, width]` and the frames `[count, height, width]` of the same size.
+fn luma_planes<'a, S: Sample + Element>(
+    reference: &'a PyReadonlyArrayDyn<S>,
+    frames: &'a PyReadonlyArrayDyn<S>,
+) -> PyResult<(Plane<'a, S>, Vec<Plane<'a, S>>)> {
+    let reference = plane(reference, reference.shape())?;
     let size = (frames.shape()[1], frames.shape()[2]);
     if size != (reference.height(), reference.width()) {
         return Err(PyValueError::new_err(format!(
@@ -81,15 +162,12 @@ fn search_typed<'py, S: Sample + Element>(
             reference.height()
         )));
     }
-    let samples = frames.as_slice()?;
-    let frames = samples
+    let frames = frames
+        .as_slice()?
         .chunks_exact(size.0 * size.1)
         .map(|frame| Plane::new(size.1, size.0, frame).map_err(convert))
         .collect::<PyResult<Vec<_>>>()?;
-    let field = py
-        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, shift, effort))
-        .map_err(convert)?;
-    Ok((field.step(), vectors_to_numpy(py, &field)?))
+    Ok((reference, frames))
 }
 
 #[pyfunction]

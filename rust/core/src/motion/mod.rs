@@ -17,7 +17,7 @@ pub(crate) mod wide;
 pub use adjoint::{Gradients, compensate_adjoint};
 pub use compensate::compensate;
 pub use plane::{Plane, Sample};
-pub use search::{Effort, search};
+pub use search::{Effort, half, search, search_halves, search_related};
 
 use crate::error::{Error, Result};
 

@@ -7,6 +7,7 @@
 
 pub(super) mod block;
 pub(super) mod cost;
+mod joint;
 mod local;
 mod model;
 mod moments;
@@ -22,6 +23,7 @@ use super::{Field, STEPS, Vector};
 use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
+pub use joint::{half, search_halves, search_related};
 use pyramid::Pyramid;
 use refine::{Prices, Refiner};
 
@@ -99,12 +101,27 @@ pub fn search<S: Sample>(
     shift: u32,
     effort: Effort,
 ) -> Result<Field> {
+    checked(&reference, frames, bit_depth, lagrangian, shift)?;
+    if step != 0 && !STEPS.contains(&step) {
+        return Err(Error::invalid(format!("motion step must be 0, 16, 32 or 64, not {step}")));
+    }
+    let samples = planes(&reference, frames, bit_depth);
+    let plane = |samples| Plane::new(reference.width(), reference.height(), samples);
+    let planes = samples.iter().map(|samples| plane(samples)).collect::<Result<Vec<_>>>()?;
+    Ok(search_8_bits(planes[0], &planes[1..], lagrangian, step, shift, effort.plan()))
+}
+
+/// What holds for every search.
+fn checked<S: Sample>(
+    reference: &Plane<S>,
+    frames: &[Plane<S>],
+    bit_depth: u32,
+    lagrangian: f32,
+    shift: u32,
+) -> Result<()> {
     check_depth::<S>(bit_depth)?;
     if !(lagrangian.is_finite() && lagrangian > 0.0) {
         return Err(Error::invalid(format!("lagrangian must be positive, not {lagrangian}")));
-    }
-    if step != 0 && !STEPS.contains(&step) {
-        return Err(Error::invalid(format!("motion step must be 0, 16, 32 or 64, not {step}")));
     }
     if shift > 2 {
         return Err(Error::invalid(format!("motion shift must be 0, 1 or 2, not {shift}")));
@@ -119,12 +136,16 @@ pub fn search<S: Sample>(
             )));
         }
     }
-    let reference = to_8_bits(&reference, bit_depth);
-    let frames: Vec<Cow<[u8]>> = frames.iter().map(|f| to_8_bits(f, bit_depth)).collect();
-    let plane = |samples| Plane::new(width, height, samples);
-    let reference = plane(&reference)?;
-    let frames = frames.iter().map(|f| plane(f)).collect::<Result<Vec<_>>>()?;
-    Ok(search_8_bits(reference, &frames, lagrangian, step, shift, effort.plan()))
+    Ok(())
+}
+
+/// The samples of reference and frames at 8 bits.
+fn planes<'a, S: Sample>(
+    reference: &Plane<'a, S>,
+    frames: &[Plane<'a, S>],
+    bit_depth: u32,
+) -> Vec<Cow<'a, [u8]>> {
+    std::iter::once(reference).chain(frames).map(|plane| to_8_bits(plane, bit_depth)).collect()
 }
 
 /// The search looks at the upper 8 bits only: a finer scale would not change the vectors.

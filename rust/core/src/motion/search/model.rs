@@ -104,8 +104,25 @@ impl Model {
         }
     }
 
+    /// Adds the error of another frame whose vectors are `factor` times these.
+    pub fn add_scaled(&mut self, other: &Self, factor: f32) {
+        let terms = self.hessian.iter_mut().zip(&other.hessian);
+        for (sum, &term) in terms.flat_map(|(sum, term)| sum.iter_mut().zip(term)) {
+            (0..3).for_each(|k| sum[k] += factor * factor * term[k]);
+        }
+        for (sum, &term) in self.gradient.iter_mut().zip(&other.gradient) {
+            (0..2).for_each(|k| sum[k] += factor * term[k]);
+        }
+    }
+
     /// The field after some sweeps of moving each vector to where it costs least.
-    pub fn descend(&self, start: &[Vector], prices: Prices, thorough: bool) -> Vec<Vector> {
+    pub fn descend(
+        &self,
+        start: &[Vector],
+        prices: Prices,
+        thorough: bool,
+        mut relation: Option<Relation>,
+    ) -> Vec<Vector> {
         let mut field = start.to_vec();
         // Whether anything around a cell has moved since it was last looked at.
         let mut stale = vec![true; field.len()];
@@ -114,7 +131,14 @@ impl Model {
                 // Every other sweep runs backwards, so that good vectors spread both ways.
                 let cell = if sweep % 2 == 0 { k } else { field.len() - 1 - k };
                 let moved = std::mem::take(&mut stale[cell])
-                    && self.move_vector(cell, start, &mut field, prices, thorough);
+                    && self.move_vector(
+                        cell,
+                        start,
+                        &mut field,
+                        prices,
+                        thorough,
+                        relation.as_mut(),
+                    );
                 if moved {
                     for (r, c, _) in self.neighbours(cell / self.columns, cell % self.columns) {
                         stale[r * self.columns + c] = true;
@@ -132,6 +156,7 @@ impl Model {
         field: &mut [Vector],
         Prices { weight, shift }: Prices,
         thorough: bool,
+        relation: Option<&mut Relation>,
     ) -> bool {
         let (row, column) = (cell / self.columns, cell % self.columns);
         let (origin, present) = (start[cell], field[cell]);
@@ -180,7 +205,13 @@ impl Model {
             tries.add([x, optimum[1]]);
             tries.add([optimum[0], y]);
         }
-        let prices = LocalPrices::new(field, [self.rows, self.columns], row, column, shift);
+        let size = [self.rows, self.columns];
+        if let Some(relation) = &relation {
+            tries.add(relation.near(cell, shift));
+        }
+        let prices = LocalPrices::new(field, size, row, column, shift);
+        let others =
+            relation.as_ref().map(|r| LocalPrices::new(&r.differences, size, row, column, shift));
         let mut best = present;
         let mut best_bits = f32::INFINITY;
         for &v in &tries.vectors[..tries.count] {
@@ -193,12 +224,21 @@ impl Model {
             if error >= best_bits {
                 continue;
             }
-            let bits = error + weight * prices.of(v, (best_bits - error) / weight);
+            let mut bits = error + weight * prices.of(v, (best_bits - error) / weight);
+            if let (Some(relation), Some(others)) = (&relation, &others)
+                && bits < best_bits
+            {
+                let difference = relation.difference(cell, v);
+                bits += weight * others.of(difference, (best_bits - bits) / weight);
+            }
             if bits < best_bits {
                 (best, best_bits) = (v, bits);
             }
         }
         field[cell] = best;
+        if let Some(relation) = relation {
+            relation.differences[cell] = relation.difference(cell, best);
+        }
         best != present
     }
 
@@ -217,10 +257,43 @@ impl Model {
     }
 }
 
+/// A field that is told from the one that is moved: as differences to so many times that.
+#[derive(Clone)]
+pub(super) struct Relation {
+    other: Vec<Vector>,
+    factor: i16,
+    /// As the field is now.
+    differences: Vec<Vector>,
+}
+
+impl Relation {
+    pub fn new(field: &[Vector], other: &[Vector], factor: i16) -> Self {
+        let mut out = Self { other: other.to_vec(), factor, differences: Vec::new() };
+        out.differences = (0..field.len()).map(|cell| out.difference(cell, field[cell])).collect();
+        out
+    }
+
+    fn difference(&self, cell: usize, v: Vector) -> Vector {
+        [0, 1].map(|k| self.other[cell][k] - self.factor * v[k])
+    }
+
+    /// The vector at which the difference is about zero.
+    fn near(&self, cell: usize, shift: u32) -> Vector {
+        self.other[cell].map(|c| {
+            let units = f32::from(c) / f32::from(self.factor * (1 << shift));
+            clamp((units.round() as i16) << shift, shift)
+        })
+    }
+
+    pub fn differences(&self) -> &[Vector] {
+        &self.differences
+    }
+}
+
 /// Vectors to try, each once.
 #[derive(Default)]
 struct Tries {
-    vectors: [Vector; 20],
+    vectors: [Vector; 24],
     count: usize,
 }
 

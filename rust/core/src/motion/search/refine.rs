@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Plan;
 use super::cost::Cost;
-use super::model::Model;
+use super::model::{Model, Relation};
 use super::residual::{Residual, TILE};
 use crate::motion::compensate::{PARALLEL, predict_area};
 use crate::motion::field::price;
@@ -52,7 +52,7 @@ pub(crate) struct Candidate {
 }
 
 /// The grid that is being refined.
-struct Grid {
+pub(super) struct Grid {
     rows: usize,
     columns: usize,
     step: usize,
@@ -96,8 +96,7 @@ impl<'a> Refiner<'a> {
         let mut best = match coarser {
             None => self.assess(&grid, blocks),
             Some(coarser) => {
-                let size = [self.frame.width(), self.frame.height()];
-                let start = self.assess(&grid, grid.interpolate(coarser, size, self.prices.shift));
+                let start = self.assess(&grid, self.interpolated(&grid, coarser));
                 let (start, _) = self.descend(&grid, start, self.plan.first_passes);
                 if start.bits > HOPE * most {
                     return (start.field, start.bits);
@@ -123,14 +122,14 @@ impl<'a> Refiner<'a> {
         (self.frame.height().div_ceil(step), self.frame.width().div_ceil(step))
     }
 
-    fn grid(&self, step: usize) -> Grid {
+    pub(super) fn grid(&self, step: usize) -> Grid {
         let size = [self.frame.width(), self.frame.height()];
         let (rows, columns) = self.grid_size(step);
         let lattice = Lattice::new(size, [rows, columns], step, Kind::Luma);
         Grid { rows, columns, step, lattice }
     }
 
-    fn assess(&self, grid: &Grid, field: Vec<Vector>) -> Candidate {
+    pub(super) fn assess(&self, grid: &Grid, field: Vec<Vector>) -> Candidate {
         let (width, height) = (self.frame.width(), self.frame.height());
         let mut prediction = vec![0; width * height];
         let band = |(index, out): (usize, &mut [u8])| {
@@ -146,11 +145,16 @@ impl<'a> Refiner<'a> {
         };
         let mut residual = Residual::default();
         bands.into_iter().for_each(|band| residual.append(band));
+        let bits = residual.bits.iter().sum::<f32>() + self.price(grid, &field);
+        Candidate { field, bits, prediction, residual }
+    }
+
+    /// What vectors cost.
+    pub(super) fn price(&self, grid: &Grid, field: &[Vector]) -> f32 {
         let Prices { weight, shift } = self.prices;
         let prices = (0..field.len())
-            .map(|k| price(&field, grid.columns, k / grid.columns, k % grid.columns, shift));
-        let bits = residual.bits.iter().sum::<f32>() + weight * prices.sum::<f32>();
-        Candidate { field, bits, prediction, residual }
+            .map(|k| price(field, grid.columns, k / grid.columns, k % grid.columns, shift));
+        weight * prices.sum::<f32>()
     }
 
     fn predict(&self, grid: &Grid, field: &[Vector], area: &Area) -> Vec<u8> {
@@ -178,9 +182,29 @@ impl<'a> Refiner<'a> {
 
     /// The field after one pass.
     fn moved(&self, grid: &Grid, from: &Candidate) -> Vec<Vector> {
+        self.descended(&self.model(grid, from), &from.field, None)
+    }
+
+    /// How the error depends on the vectors around a field.
+    pub(super) fn model(&self, grid: &Grid, from: &Candidate) -> Model {
         let slopes = &from.residual.slopes;
-        let model = Model::new(&from.prediction, slopes, self.frame, &grid.lattice, grid.rows);
-        model.descend(&from.field, self.prices, self.plan.thorough)
+        Model::new(&from.prediction, slopes, self.frame, &grid.lattice, grid.rows)
+    }
+
+    /// The field around which a model is, moved.
+    pub(super) fn descended(
+        &self,
+        model: &Model,
+        field: &[Vector],
+        relation: Option<Relation>,
+    ) -> Vec<Vector> {
+        model.descend(field, self.prices, self.plan.thorough, relation)
+    }
+
+    /// The field of twice the step on this grid.
+    pub(super) fn interpolated(&self, grid: &Grid, coarser: &[Vector]) -> Vec<Vector> {
+        let size = [self.frame.width(), self.frame.height()];
+        grid.interpolate(coarser, size, self.prices.shift)
     }
 
     /// Takes over those vectors of `others` that are far from the field's own and pay: first things
@@ -258,6 +282,10 @@ fn distance(a: Vector, b: Vector) -> i16 {
 }
 
 impl Candidate {
+    pub fn residual_bits(&self) -> f32 {
+        self.residual.bits.iter().sum()
+    }
+
     /// The tiles of an area: for each of their rows, where it is in the whole.
     fn tile_rows(area: &Area, width: usize) -> impl Iterator<Item = Range<usize>> {
         let columns = width.div_ceil(TILE);

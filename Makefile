@@ -28,8 +28,10 @@ lint: $(INSTALLED)
 test-rust:
 	cargo test --workspace -- --show-output
 
+# One process a core, at most four (each takes up to 2 GB), with a thread each; files stay whole, as their tests share
+# what is dear to make.
 test-python: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # The toolchain must have the target. Another linker or emulator is named by cargo's own variables.
 ARM := aarch64-unknown-linux-gnu

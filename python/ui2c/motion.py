@@ -31,7 +31,7 @@ USUAL = 0.985
 
 
 LARGE = 128
-"""Width of a network that takes at least ten times as long on a processor as a slow search."""
+"""Width of a network that takes at least seven times as long on a processor as a slow search."""
 
 
 def usual_effort(model: "Model") -> str:

@@ -1,0 +1,194 @@
+"""Damaged streams end in a typed error or in a report of what is lost, never in silence."""
+
+from typing import Any
+
+import pytest
+import ui2c
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.clips import make_clip
+from support.streams import coded_units, parse
+from ui2c import YUV420
+from ui2c.network.weights import random_model
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def stream(nano: Any) -> bytes:
+    """Eight frames in four units, the third a random-access unit."""
+    return ui2c.Encoder(model=nano, keyint=4).encode(make_clip(16, 16, FRAMES))
+
+
+@pytest.fixture(scope="module")
+def pictures(nano: Any, stream: bytes) -> list[YUV420]:
+    return list(ui2c.Decoder(model=nano).decode(stream))
+
+
+def check_skipping(
+    model: Any, damaged: bytes, pictures: list[YUV420]
+) -> list[tuple[int, int | None]]:
+    """Decodes past damage; what is shown must be right, and what is not shown be reported."""
+    decoder = ui2c.Decoder(model=model, on_error="skip")
+    shown = list(decoder.decode_iter(damaged))
+    missing: set[int] = set()
+    for first, last in decoder.lost:
+        missing |= set(range(first, FRAMES if last is None else last + 1))
+    left = [number for number in range(FRAMES) if number not in missing]
+    assert shown == [pictures[number] for number in left]
+    assert [frame.pts for frame in shown] == left
+    return decoder.lost
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_a_flipped_bit(
+    nano: Any, stream: bytes, pictures: list[YUV420], data: st.DataObject
+) -> None:
+    position = data.draw(st.integers(0, 8 * len(stream) - 1))
+    damaged = bytearray(stream)
+    damaged[position // 8] ^= 1 << position % 8
+    with pytest.raises(ui2c.Error):
+        ui2c.Decoder(model=nano).decode(bytes(damaged))
+    try:
+        check_skipping(nano, bytes(damaged), pictures)
+    except ui2c.UnsupportedError:
+        # The version bytes are the one place where a flipped bit makes sense.
+        assert position // 8 in (8, 9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_stream_cut_short(
+    nano: Any, stream: bytes, pictures: list[YUV420], data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(0, len(stream) - 1))
+    index = next(unit for unit in parse(stream) if unit.kind == "index")
+    if size == index.offset:
+        return
+    with pytest.raises(ui2c.TruncatedError):
+        ui2c.Decoder(model=nano).decode(stream[:size])
+    try:
+        lost = check_skipping(nano, stream[:size], pictures)
+    except ui2c.Error:
+        assert size < coded_units(stream)[0].offset
+    else:
+        assert lost or size > index.offset
+
+
+def test_a_lost_unit_costs_frames_up_to_the_next_random_access_point(
+    nano: Any, stream: bytes, pictures: list[YUV420]
+) -> None:
+    units = coded_units(stream)
+    for number, lost in ((0, (0, 3)), (1, (2, 3)), (2, (4, 7)), (3, (6, 7))):
+        unit = units[number]
+        damaged = bytearray(stream)
+        damaged[unit.offset + unit.size // 2] ^= 0x10
+        # Without a random-access point behind the damage the end unit is not found either.
+        known = lost if number < 2 else (lost[0], None)
+        assert check_skipping(nano, bytes(damaged), pictures) == [known]
+        removed = stream[: unit.offset] + stream[unit.offset + unit.size :]
+        known = lost if number != 2 else (lost[0], None)
+        assert check_skipping(nano, removed, pictures) == [known]
+
+
+def test_frames_before_the_damage_are_given_first(
+    nano: Any, stream: bytes, pictures: list[YUV420]
+) -> None:
+    unit = coded_units(stream)[1]
+    damaged = stream[: unit.offset + 8] + b"garbage" + stream[unit.offset + 15 :]
+    decoder = ui2c.Decoder(model=nano)
+    assert decoder.push(damaged) == pictures[:2]
+    for _ in range(2):
+        with pytest.raises(ui2c.CorruptError):
+            decoder.push(b"")
+    shown = []
+    with pytest.raises(ui2c.CorruptError):
+        for frame in decoder.decode_iter(damaged):
+            shown.append(frame)
+    assert shown == pictures[:2]
+    assert decoder.decode(stream) == pictures
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_garbage(nano: Any, data: bytes) -> None:
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ui2c.Error):
+            ui2c.Decoder(model=nano, on_error=on_error).decode(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_right_checksums_around_wrong_contents(nano: Any, data: st.DataObject) -> None:
+    clip = make_clip(16, 16, 2)
+    unit = coded_units(ui2c.Encoder(model=nano).encode(clip))[0]
+    header = ui2c.SequenceHeader(width=16, height=16, model_id=nano.model_id)
+    writer = ui2c._core.Writer(header)
+    contents = bytearray(unit.stream)
+    position = data.draw(st.integers(0, 8 * len(contents) - 1))
+    contents[position // 8] ^= 1 << position % 8
+    stream = writer.start() + writer.unit(
+        intra=True,
+        qp=unit.qp,
+        cycle=unit.cycle,
+        motion_step=0,
+        log2_lanes=unit.log2_lanes,
+        shown=2,
+        stream=bytes(contents),
+        feature_hash=unit.feature_hash,
+    )
+    with pytest.raises((ui2c.CorruptError, ui2c.TruncatedError, ui2c.MismatchError)):
+        ui2c.Decoder(model=nano).decode(stream + writer.end())
+
+
+def test_another_state_than_the_encoders(nano: Any) -> None:
+    unit = coded_units(ui2c.Encoder(model=nano).encode(make_clip(16, 16, 2)))[0]
+    writer = ui2c._core.Writer(ui2c.SequenceHeader(width=16, height=16, model_id=nano.model_id))
+    start = writer.start()
+    stream = start + writer.unit(
+        intra=True,
+        qp=unit.qp,
+        cycle=unit.cycle,
+        motion_step=0,
+        log2_lanes=unit.log2_lanes,
+        shown=2,
+        stream=unit.stream,
+        feature_hash=unit.feature_hash ^ 1,
+    )
+    stream += writer.end(unit.feature_hash ^ 2)
+    message = rf"unit 0 \(frames 0 to 1, byte {len(start)}\).*--no-verify"
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ui2c.MismatchError, match=message):
+            ui2c.Decoder(model=nano, on_error=on_error).decode(stream)
+    assert len(ui2c.Decoder(model=nano, verify=False).decode(stream)) == 2
+
+
+def test_an_unknown_model_is_named(nano: Any, stream: bytes) -> None:
+    with pytest.raises(ui2c.UnsupportedError, match=nano.model_id.hex()):
+        ui2c.Decoder().decode(stream)
+    other = random_model("nano", 2)
+    with pytest.raises(ui2c.UnsupportedError, match=rf"{nano.model_id.hex()}.*nano"):
+        ui2c.Decoder(model=other).decode(stream)
+
+
+def test_frames_per_unit_must_be_the_models(nano: Any) -> None:
+    header = ui2c.SequenceHeader(width=16, height=16, model_id=nano.model_id, frames_per_unit=1)
+    writer = ui2c._core.Writer(header)
+    with pytest.raises(ui2c.CorruptError, match="1 frames per unit, its model has 2"):
+        ui2c.Decoder(model=nano).decode(writer.start() + writer.end())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_pixels": 255},
+        {"max_unit_bytes": 16},
+        {"max_frames": 7},
+        {"max_memory": 256 * 3 // 2 * 3 - 1},
+        {"max_memory": 64 << 20},
+    ],
+)
+def test_limits(nano: Any, stream: bytes, limits: dict[str, int]) -> None:
+    with pytest.raises(ui2c.LimitError):
+        ui2c.Decoder(model=nano, limits=ui2c.Limits(**limits)).decode(stream)

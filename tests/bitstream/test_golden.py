@@ -1,0 +1,132 @@
+"""Files that format 1.0 has once been written to decode to what they did, for ever."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import ui2c
+from support.paths import GOLDEN
+from support.streams import coded_units
+from ui2c import _core
+from ui2c.network.weights import load_model
+from ui2c.video import open_source
+
+ARM = platform.machine() in ("aarch64", "arm64")
+LEVELS = ["scalar", "neon"] if ARM else ["scalar", "avx2", "avx512"]
+
+DECODE = """
+import sys
+from pathlib import Path
+import numpy as np
+from ui2c import _core
+
+folder = Path(sys.argv[1])
+count, skip, *rest = np.fromfile(folder / "coder.tables", "<u2")
+rest = np.array(rest, np.uint16)
+tables = _core.Tables(rest[count:].copy(), rest[:count].copy(), int(skip))
+indexes = np.fromfile(folder / "coder.indexes", np.uint8)
+symbols = np.fromfile(folder / "coder.symbols", "<i2")
+parser = _core.Parser()
+parser.feed((folder / "coder.ui2c").read_bytes())
+parser.close()
+units = list(iter(parser.next_unit, None))
+counts = [int(n) for unit in units if unit.metadata for n in unit.metadata[1].split()]
+pairs = [unit for unit in units if unit.stream is not None]
+start = 0
+for unit, n in zip(pairs, counts, strict=True):
+    decoder = _core.RansDecoder(unit.stream, unit.log2_lanes)
+    decoded = decoder.get(tables, indexes[start : start + n])
+    decoder.finish()
+    assert (decoded == symbols[start : start + n]).all()
+    encoder = _core.RansEncoder()
+    encoder.put(tables, indexes[start : start + n], symbols[start : start + n])
+    assert encoder.finish(unit.log2_lanes) == (unit.log2_lanes, unit.stream)
+    start += n
+assert start == len(symbols) > 0
+print(_core.cpu_level())
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_coder_at_every_level(level: str) -> None:
+    """From Python, and that UI2C_CPU lowers the level and never raises it."""
+    environment = os.environ | {"UI2C_CPU": level}
+    result = subprocess.run(
+        [sys.executable, "-c", DECODE, GOLDEN], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    used = LEVELS.index(result.stdout.strip())
+    assert used == min(LEVELS.index(level), LEVELS.index(_core.cpu_level()))
+
+
+def test_motion() -> None:
+    vectors = np.fromfile(GOLDEN / "motion.vectors", "<i2").reshape(2, 9, 11, 2)
+    stream = (GOLDEN / "motion.stream").read_bytes()
+    decoder = _core.RansDecoder(stream, 0)
+    np.testing.assert_array_equal(decoder.get_motion(2, 9, 11), vectors)
+    decoder.finish()
+    encoder = _core.RansEncoder()
+    encoder.put_motion(vectors)
+    assert encoder.finish(0) == (0, stream)
+
+
+def test_blocks() -> None:
+    guesses = np.fromfile(GOLDEN / "motion.vectors", "<i2").reshape(2, 9, 11, 2)[0]
+    cells = np.fromfile(GOLDEN / "blocks.cells", "<i2").reshape(9, 11, 9)
+    stream = (GOLDEN / "blocks.stream").read_bytes()
+    decoder = _core.RansDecoder(stream, 0)
+    blocks = decoder.get_blocks(guesses, 1)
+    assert blocks is not None
+    np.testing.assert_array_equal(blocks.modes, cells[..., 0])
+    np.testing.assert_array_equal(blocks.vectors, cells[..., 1:].reshape(9, 11, 4, 2))
+    assert decoder.get_blocks(guesses, 1) is None
+    decoder.finish()
+    encoder = _core.RansEncoder()
+    encoder.put_blocks(blocks, guesses, 1)
+    encoder.put_blocks(None, guesses, 1)
+    assert encoder.finish(0) == (0, stream)
+
+
+def test_filters() -> None:
+    coefficients = np.fromfile(GOLDEN / "filters.coefficients", np.int8).reshape(5, 3, 30, 12)
+    *defaults, first, second = (_core.Filters(one) for one in coefficients)
+    stream = (GOLDEN / "filters.stream").read_bytes()
+    decoder = _core.RansDecoder(stream, 0)
+    assert decoder.get_filters(_core.Filters(), defaults) == first
+    assert decoder.get_filters(first, defaults) == second
+    assert decoder.get_filters(second, defaults) == second
+    decoder.finish()
+    encoder = _core.RansEncoder()
+    encoder.put_filters(_core.Filters(), defaults, first)
+    encoder.put_filters(first, defaults, second)
+    encoder.put_filters(second, defaults, second)
+    assert encoder.finish(0) == (0, stream)
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [
+        ("nano", 4),
+        ("mended", 5),
+        ("between", 5),
+        ("quarters", 5),
+        ("halves", 4),
+        ("recentred", 5),
+    ],
+)
+def test_pictures(name: str, units: int) -> None:
+    """The arithmetic of the network may differ in the last bit, a sample by rounding therefore."""
+    stream = (GOLDEN / f"{name}.ui2c").read_bytes()
+    assert len(coded_units(stream)) == units
+    model = load_model(GOLDEN / f"{name}.safetensors")
+    shown = ui2c.Decoder(model=model, verify=False).decode(stream)
+    pictures = list(open_source(GOLDEN / f"{name}.y4m"))
+    assert len(shown) == len(pictures) == 7
+    for frame, picture in zip(shown, pictures, strict=True):
+        for plane in "yuv":
+            difference = getattr(frame, plane).astype(int) - getattr(picture, plane)
+            # One such sample can change the class, and so the filter, of a block.
+            assert (abs(difference) > 1).mean() <= (0 if name == "nano" else 0.01)

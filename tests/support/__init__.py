@@ -1,0 +1,1 @@
+"""What tests share: clips, streams, and stand-ins for other programs."""

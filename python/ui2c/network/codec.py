@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise, blocks, shuffle, unshuffle
-from ui2c.network.config import KNOTS, CodecConfig
+from ui2c.network.config import KNOTS, CodecConfig, lagrangian_of_row
 from ui2c.network.prior import Prior
 
 FRAME_CHANNELS = 96
@@ -47,7 +47,7 @@ class Codec(nn.Module):
             Pointwise(config.head, FRAME_CHANNELS, gain=0.1) for _ in range(frames)
         )
         self.linear_in = self.linear_out = None
-        if config.linear:
+        if config.motion:
             samples = 4 * frames * FRAME_CHANNELS
             self.linear_in = Pointwise(samples, config.latent, gain=0.1)
             self.linear_out = Pointwise(config.latent, samples, gain=0.0)
@@ -56,12 +56,12 @@ class Codec(nn.Module):
             nn.init.constant_(self.gate.bias, 0.4)
 
         # The latent's gain starts at the square root of λ, where rate theory puts it.
-        weight = config.distortion_weight
-        gains = torch.tensor([(weight(knot) / weight(32)) ** 0.5 for knot in KNOTS])
+        middle = lagrangian_of_row(32)
+        gains = torch.tensor([(lagrangian_of_row(knot) / middle) ** 0.5 for knot in KNOTS])
         share = d // frames
         self.encoder_gains = Bank(gains[:, None].repeat(1, share * frames))
         self.decoder_gains = Bank(1 / gains[:, None].repeat(1, share * frames))
-        if config.linear:
+        if config.motion:
             self.linear_in_gains = Bank(gains[:, None].repeat(1, config.latent))
             self.linear_out_gains = Bank(1 / gains[:, None].repeat(1, config.latent))
         self.feature_gains = Bank(torch.ones(len(KNOTS), share * frames))
@@ -124,25 +124,33 @@ class Codec(nn.Module):
         blank: Tensor,
     ) -> Tensor:
         """Packed frames `[n, h, w, frames · 96]`: the prediction, changed."""
-        changes = self.changes(feature, detail, rows, blank)
+        gates = self.gates(feature, blank)
+        changes = torch.cat(
+            [self.change(i, feature, detail, gates, rows) for i in range(len(self.heads))], dim=-1
+        )
         return changes if prediction is None else changes + prediction
 
-    def changes(
-        self, feature: Tensor, detail: Tensor | None, rows: Tensor, blank: Tensor
-    ) -> Tensor:
-        """Gated head outputs and detail, `[n, h, w, frames · 96]`: frames less their prediction.
+    def gates(self, feature: Tensor, blank: Tensor) -> Tensor | None:
+        """How far each frame may change from its prediction, 0 … 1: `[n, h, w, frames]`.
 
         `blank`, bool `[n]`, marks samples that start from nothing: their gate is one.
         """
-        outputs = []
-        gates = None
-        if self.gate is not None:
-            gates = (self.gate(feature) + 0.5).clamp(0, 1)
-            gates = torch.where(blank[:, None, None, None], torch.ones_like(gates), gates)
-        for i, (head, out) in enumerate(zip(self.heads, self.heads_out, strict=True)):
-            h = head(feature) * self.head_gains[i](rows[:, i])[:, None, None, :]
-            h = out(h)
-            if detail is not None:
-                h = h + detail[..., i * FRAME_CHANNELS : (i + 1) * FRAME_CHANNELS]
-            outputs.append(h if gates is None else h * gates[..., i : i + 1])
-        return torch.cat(outputs, dim=-1)
+        if self.gate is None:
+            return None
+        gates = (self.gate(feature) + 0.5).clamp(0, 1)
+        return torch.where(blank[:, None, None, None], torch.ones_like(gates), gates)
+
+    def change(
+        self,
+        index: int,
+        feature: Tensor,
+        detail: Tensor | None,
+        gates: Tensor | None,
+        rows: Tensor,
+    ) -> Tensor:
+        """Packed frame `index` less its prediction, `[n, h, w, 96]`: head output and detail, gated."""
+        h = self.heads[index](feature) * self.head_gains[index](rows[:, index])[:, None, None, :]
+        h = self.heads_out[index](h)
+        if detail is not None:
+            h = h + detail[..., index * FRAME_CHANNELS : (index + 1) * FRAME_CHANNELS]
+        return h if gates is None else h * gates[..., index : index + 1]  # type: ignore[no-any-return]

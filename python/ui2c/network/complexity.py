@@ -6,7 +6,7 @@ import torch
 
 from ui2c.network.blocks import Depthwise, Pointwise
 from ui2c.network.codec import Codec
-from ui2c.network.config import CodecConfig
+from ui2c.network.config import STAGES, CodecConfig
 
 
 class Row(NamedTuple):
@@ -52,9 +52,8 @@ def table(config: CodecConfig) -> list[Row]:
             scale = _SCALES.get(module, 8)
             macs = layer.weight.numel() / scale**2 / config.frames_per_unit
             if module.startswith("prior.spatial"):
-                later = config.stages - 1
-                # Three quarters of what it sees is the same in all stages.
-                macs *= (later + 3) / 4 if parts[-1] == "adaptor" else later
+                # Three quarters of what its first layer sees is the same in all stages.
+                macs *= (STAGES + 2) / 4 if parts[-1] == "adaptor" else STAGES - 1
         known_params, known_macs = totals.get(module, (0, 0.0))
         totals[module] = known_params + params, known_macs + macs
     rows = []

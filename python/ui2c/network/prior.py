@@ -1,4 +1,4 @@
-"""The prior: step, scale index and mean of every latent element, means in two or four stages."""
+"""The prior: step, scale index and mean of every latent element, means in four stages."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ui2c.network.blocks import (
     shuffle,
     unshuffle,
 )
-from ui2c.network.config import KNOTS, CodecConfig
+from ui2c.network.config import KNOTS, STAGES, CodecConfig
 
 SCALES = 64
 """Number of Gaussian scales; index i stands for the scale `0.11 · exp(0.1 i)`."""
@@ -72,35 +72,19 @@ def gaussian_offsets() -> Tensor:
     return offsets
 
 
-def checkerboard(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """`[height, width, channels]`, 1 where the first stage decides the mean.
-
-    The two halves of the channels have opposite phases.
-    """
-    rows = torch.arange(height, device=device)[:, None, None]
-    columns = torch.arange(width, device=device)[None, :, None]
-    half = (torch.arange(channels, device=device) >= channels // 2).long()[None, None, :]
-    return ((rows + columns + half) % 2 == 0).float()
-
-
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
-"""Rows and columns of a 2 × 2 square, in the order in which four stages decide them."""
+"""Rows and columns of a 2 × 2 square, in the order in which the stages decide them."""
 
 
-def stages(
-    count: int, height: int, width: int, channels: int, device: torch.device
-) -> list[Tensor]:
-    """What each of 2 or 4 stages decides the means of: `[height, width, channels]` each, 1 there.
+def stages(height: int, width: int, channels: int, device: torch.device) -> list[Tensor]:
+    """What each of the four stages decides the means of: `[height, width, channels]` each, 1 there.
 
-    Four halve the two: each quarter of the channels goes through the places of a 2 × 2 square in an
-    order of its own, and every place is decided for one quarter in each stage.
+    Each quarter of the channels goes through the places of a 2 × 2 square in an order of its own,
+    and every place is decided for one quarter in each stage.
     """
-    board = checkerboard(height, width, channels, device)
-    if count == 2:
-        return [board, 1 - board]
     rows = torch.arange(height, device=device)[:, None, None] % 2
     columns = torch.arange(width, device=device)[None, :, None] % 2
-    quarter = (torch.arange(channels, device=device) * 4 // channels)[None, None, :]
+    quarter = (torch.arange(channels, device=device) * STAGES // channels)[None, None, :]
     down, right = (torch.tensor(x, device=device)[quarter] for x in zip(*PHASES, strict=True))
     # Where a quarter is after its own start; going on by a phase is the same as coming from it.
     row, column = (rows + down) % 2, (columns + right) % 2
@@ -113,7 +97,7 @@ class Prior(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         y, z, p = config.latent, config.hyper, config.prior
-        width = config.entropy or y
+        width = config.entropy
         self.hyper_encode_1 = DepthConvBlock(y, width)
         self.hyper_down_1 = Pointwise(4 * width, z)
         self.hyper_encode_2 = DepthConvBlock(z, z)
@@ -129,11 +113,9 @@ class Prior(nn.Module):
         self.spatial = blocks(4 * y, 2 * width, config.spatial_depth)
         self.spatial_out = Pointwise(2 * width, y, gain=0.3)
         # What is added to the known elements tells the later stages apart.
-        self.stage_marks = (
-            nn.Parameter(torch.zeros(config.stages - 1, y)) if config.stages > 2 else None
-        )
+        self.stage_marks = nn.Parameter(torch.zeros(STAGES - 1, y))
         # Networks that did not know of it made up for half of what theory says, or more.
-        self.offsets = nn.Parameter(gaussian_offsets() / 4) if config.recentred else None
+        self.offsets = nn.Parameter(gaussian_offsets() / 4)
         # Scale indices of z for units that follow another (0) and for those that start blank (1).
         start = torch.full((len(KNOTS), z), math.log(1 / SMALLEST_SCALE) / SCALE_RATIO / 10)
         self.hyper_scales = nn.ModuleList((Bank(start), Bank(start)))
@@ -177,8 +159,6 @@ class Prior(nn.Module):
         A Gaussian's values that round to 1 are less than 1 on average, the more so the smaller its
         deviation. Offsets are learnt for each scale, of 1 and of what is larger.
         """
-        if self.offsets is None:
-            return lambda symbols: symbols
         place = index.round().long()
         ones, others = (
             nn.functional.embedding(place, offsets[:, None])[..., 0] for offsets in self.offsets.T
@@ -189,15 +169,12 @@ class Prior(nn.Module):
 
     def later_stage(self, stage: int, known: Tensor, parameters: Tensor) -> Tensor:
         """Means in a stage from 1 on, given the latent in steps as far as known, else zero."""
-        if self.stage_marks is not None:
-            known = known + self.stage_marks[stage - 1]
+        known = known + self.stage_marks[stage - 1]
         h = self.spatial(torch.cat((known, parameters), dim=-1))
         return self.spatial_out(h)  # type: ignore[no-any-return]
 
     def later_stages(self, parameters: Tensor) -> Callable[[int, Tensor], Tensor]:
         """`later_stage` with these parameters, for coding: takes the stage and what is known."""
-        if self.stage_marks is None:
-            return lambda stage, known: self.later_stage(stage, known, parameters)
         # What the parameters have to say to the first layer is the same in all stages.
         first, marks = self.spatial[0], self.stage_marks
         assert isinstance(first, DepthConvBlock) and first.adaptor is not None

@@ -1,12 +1,14 @@
 """Model files: weights, integer tables and a card, in one safetensors file."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,17 +20,21 @@ from torch import Tensor
 from ui2c import _core
 from ui2c.network.blocks import Bank, Pointwise
 from ui2c.network.codec import Codec
-from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, config_for
+from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, base_row, config_for
 from ui2c.network.prior import SKIP
 from ui2c.network.tables import ScaleTables, gaussian_tables
+from ui2c.network.torch_engine import PROFILES, TorchEngine
+
+if TYPE_CHECKING:
+    from ui2c.network.engine import Engine, Session
 
 FORMAT = "ui2c-model 1"
 
 FILTER_SETS = 3
 """Default sets of the post-filter at each knot."""
 
-NUMERIC_PROFILE = "float32 1"
-"""How the networks are computed; part of the model id, since other numbers mean other streams."""
+PROFILE = PROFILES[0]
+"""How the networks of new models are computed."""
 
 
 def no_filters() -> NDArray[np.int8]:
@@ -36,34 +42,37 @@ def no_filters() -> NDArray[np.int8]:
     return np.zeros((len(KNOTS), FILTER_SETS, 3, 30, 12), np.int8)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A codec ready for coding: networks, tables, and the id that streams name it by."""
+    """A model ready for coding: what runs its networks, tables, and the id that streams name it by."""
 
     config: CodecConfig
-    codec: Codec
+    engine: Engine
     tables: _core.Tables
     """Of the symbols of y."""
     hyper_tables: _core.Tables
     """Of those of z."""
-    hyper_index: NDArray[np.uint8]
-    """Scale index of every channel of z, `[2, 64, hyper]`: following or blank, quality row."""
     model_id: bytes
+    profile: str = PROFILE
+    """How the networks are computed; part of the id, since other numbers mean other streams."""
     card: dict[str, Any] = field(default_factory=dict)
     filters: NDArray[np.int8] = field(default_factory=no_filters)
     """Default sets of the post-filter at the knots' rows, `[9, 3, 3, 30, 12]`."""
 
-    def filters_at(self, row: int) -> list[_core.Filters]:
-        """The default sets of the post-filter at the knot nearest to a quality row."""
+    @property
+    def on_processor(self) -> bool:
+        """Whether the networks run on a CPU."""
+        return self.engine.on_processor
+
+    def session(self, *, width: int, height: int, bit_depth: int) -> Session:
+        """The networks, ready for one sequence of pictures of that coded size."""
+        return self.engine.session(width=width, height=height, bit_depth=bit_depth)
+
+    def default_filters(self, qp: int, intra: bool) -> list[_core.Filters]:
+        """The default sets of the post-filter at the knot nearest to a unit's base row."""
+        row = base_row(qp, intra)
         nearest = min(range(len(KNOTS)), key=lambda k: abs(KNOTS[k] - row))
         return [_core.Filters(np.ascontiguousarray(set_)) for set_ in self.filters[nearest]]
-
-    def trainable(self) -> Codec:
-        """The networks with their quality rows back at the knots."""
-        for module in self.codec.modules():
-            if isinstance(module, Bank):
-                module.contract()
-        return self.codec.requires_grad_(True)
 
 
 def save_model(
@@ -75,16 +84,16 @@ def save_model(
 ) -> None:
     """Writes a model file, whole or not at all; matrices as float16, rows expanded.
 
-    `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter, if the configuration
-    has one; without, they change nothing. `tables` are those of y and of z; without, both are
-    Gaussian.
+    `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter; without, they change
+    nothing. `tables` are those of y and of z; without, both are Gaussian.
     """
-    y, z = tables or (gaussian_tables(), None)
-    tensors = {"tables.hyper_index": hyper_indexes(codec), **_table_tensors("", y)}
-    if z is not None:
-        tensors |= _table_tensors("hyper_", z)
-    if codec.config.post_filter:
-        tensors["filters"] = torch.from_numpy(no_filters() if filters is None else filters)
+    y, z = tables or (gaussian_tables(), gaussian_tables())
+    tensors = {
+        "tables.hyper_index": hyper_indexes(codec),
+        "filters": torch.from_numpy(no_filters() if filters is None else filters),
+        **_table_tensors("", y),
+        **_table_tensors("hyper_", z),
+    }
     for name, module in codec.named_modules():
         for key, value in module.named_parameters(recurse=False):
             value = value.detach().cpu()
@@ -95,12 +104,22 @@ def save_model(
             tensors[f"codec.{name}.{key}"] = value.contiguous().clone()
     metadata = {
         "format": FORMAT,
+        "profile": PROFILE,
         "config": json.dumps(codec.config.to_dict(), sort_keys=True),
         "card": json.dumps(card or {}, sort_keys=True),
     }
+    metadata["id"] = _identity(metadata, tensors).hex()
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(save(tensors, metadata))
     os.replace(temporary, path)
+
+
+def _identity(metadata: dict[str, str], tensors: dict[str, Tensor]) -> bytes:
+    """What streams name a model by: 8 bytes of a hash of all that decides what they decode to."""
+    digest = hashlib.sha256((metadata["profile"] + metadata["config"]).encode())
+    for key in sorted(tensors):
+        digest.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
+    return digest.digest()[:8]
 
 
 def _table_tensors(kind: str, tables: ScaleTables) -> dict[str, Tensor]:
@@ -153,6 +172,11 @@ def load_model(name_or_path: str | os.PathLike[str], device: str | torch.device 
         raise _core.UnsupportedError(
             f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}"
         )
+    if metadata.get("profile") not in PROFILES:
+        raise _core.UnsupportedError(
+            f"{path} has the numeric profile {metadata.get('profile')!r}, "
+            f"this version computes {', '.join(PROFILES)}"
+        )
     try:
         return _build(metadata, tensors, torch.device(device))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -161,9 +185,32 @@ def load_model(name_or_path: str | os.PathLike[str], device: str | torch.device 
 
 def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.device) -> Model:
     config = CodecConfig.from_dict(json.loads(metadata["config"]))
-    digest = hashlib.sha256((NUMERIC_PROFILE + metadata["config"]).encode())
-    for key in sorted(tensors):
-        digest.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
+    identity = _identity(metadata, tensors)
+    if metadata["id"] != identity.hex():
+        raise ValueError(f"it says that it is {metadata['id']}, but holds {identity.hex()}")
+    codec = coding_codec(config, tensors)
+
+    def tables(kind: str) -> _core.Tables:
+        frequencies, lengths = (
+            tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16)
+            for field in ScaleTables._fields
+        )
+        return _core.Tables(frequencies, lengths, SKIP)
+
+    return Model(
+        config,
+        TorchEngine(codec.to(device), tensors["tables.hyper_index"].numpy()),
+        tables(""),
+        tables("hyper_"),
+        identity,
+        metadata["profile"],
+        json.loads(metadata.get("card", "{}")),
+        tensors["filters"].numpy(),
+    )
+
+
+def coding_codec(config: CodecConfig, tensors: dict[str, Tensor]) -> Codec:
+    """The networks of a model file, for coding."""
     codec = Codec(config)
     for module in codec.modules():
         if isinstance(module, Bank):
@@ -175,32 +222,28 @@ def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.d
             if key.startswith("codec.")
         }
     )
+    return codec.requires_grad_(False).eval()
 
-    def tables(kind: str) -> _core.Tables:
-        frequencies, lengths = (
-            tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16)
-            for field in ScaleTables._fields
-        )
-        return _core.Tables(frequencies, lengths, SKIP)
 
-    return Model(
-        config,
-        codec.to(device).requires_grad_(False).eval(),
-        tables(""),
-        tables("hyper_" if "tables.hyper_lengths" in tensors else ""),
-        tensors["tables.hyper_index"].numpy(),
-        digest.digest()[:8],
-        json.loads(metadata.get("card", "{}")),
-        tensors["filters"].numpy() if config.post_filter else no_filters(),
-    )
+def load_codec(name_or_path: str | os.PathLike[str]) -> Codec:
+    """The networks of a model for training, with their quality rows back at the knots.
+
+    Raises what `load_model` raises.
+    """
+    engine = load_model(name_or_path).engine
+    assert isinstance(engine, TorchEngine)
+    for module in engine.codec.modules():
+        if isinstance(module, Bank):
+            module.contract()
+    return engine.codec.requires_grad_(True)
 
 
 def model_for_id(model_id: bytes, device: str | torch.device = "cpu") -> Model:
     """The shipped model that a stream names; `ui2c.UnsupportedError` if it is not there."""
     for name in shipped_models():
-        model = load_model(name, device)
-        if model.model_id == model_id:
-            return model
+        with safe_open(model_folder() / f"{name}.safetensors", framework="pt") as file:
+            if (file.metadata() or {}).get("id") == model_id.hex():
+                return load_model(name, device)
     known = ", ".join(shipped_models()) or "none"
     raise _core.UnsupportedError(
         f"the stream needs model {model_id.hex()}, which is not shipped here (models: {known})"
@@ -216,7 +259,7 @@ def random_model(name: str, seed: int = 0) -> Model:
     for module in codec.modules():
         if isinstance(module, Bank):
             module.expand()
-    digest = hashlib.sha256(f"{name} {seed} {NUMERIC_PROFILE}".encode()).digest()[:8]
+    digest = hashlib.sha256(f"{name} {seed} {PROFILE}".encode()).digest()[:8]
     tables, hyper_tables = (_core.Tables(*gaussian_tables(), SKIP) for _ in range(2))
-    codec = codec.requires_grad_(False).eval()
-    return Model(codec.config, codec, tables, hyper_tables, index, digest)
+    engine = TorchEngine(codec.requires_grad_(False).eval(), index)
+    return Model(codec.config, engine, tables, hyper_tables, digest)

@@ -38,7 +38,8 @@ def main() -> None:
             stream = ui2c.Encoder(qp=qp).encode(frames)
             parser_ = _core.Parser()
             parser_.feed(stream)
-            units = [unit for unit in iter(parser_.next_unit, None) if unit.stream is not None]
+            every = iter(parser_.next_unit, None)
+            units = [unit for unit in every if isinstance(unit, _core.CodedUnit)]
             for unit, ideal in zip(units, recorded, strict=True):
                 size = len(unit.stream)
                 row = [unit.size, unit.size - size, 1 << unit.log2_lanes, *ideal]

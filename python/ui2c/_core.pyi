@@ -153,37 +153,90 @@ class SequenceHeader:
         model_id: bytes,
     ) -> None: ...
 
-@final
 class Unit:
-    """One unit of the stream. Fields that a kind does not have are None."""
+    """One unit of the stream, always of one of the classes below."""
 
-    kind: str
-    """"sequence", "intra", "inter", "metadata", "index", "end" or "unknown"."""
-    offset: int
-    """Where it begins in the stream, bytes."""
-    size: int
-    """Bytes it takes, framing and checksum included."""
-    frame: int | None
-    """Intra and inter units: number of the first shown frame in the sequence, from 0."""
-    header: SequenceHeader | None
-    qp: int | None
-    cycle: int | None
-    motion_step: int | None
-    """0 (no field), 16, 32 or 64."""
-    log2_lanes: int | None
-    shown: int | None
-    """Frames of this unit that are shown, 1 … frames_per_unit."""
-    feature_hash: int | None
-    ticks: tuple[int, ...] | None
-    """Ticks from the frame shown before to each shown frame, if irregular; the first frame of the
-    sequence counts from time 0."""
-    stream: bytes | None
-    """The rANS stream of an intra or inter unit."""
-    metadata: tuple[str, str] | None
-    frames: int | None
-    """End unit: number of frames shown in the whole sequence."""
-    index: tuple[tuple[int, int], ...] | None
-    """Index: (offset, number of the first shown frame) of each random-access point."""
+    @property
+    def offset(self) -> int:
+        """Where it begins in the stream, bytes; at the sync word if there is one."""
+    @property
+    def size(self) -> int:
+        """Bytes it takes: sync word, framing and checksum included."""
+
+@final
+class SequenceUnit(Unit):
+    """The sequence header, or its repetition before an intra unit."""
+
+    @property
+    def header(self) -> SequenceHeader: ...
+
+@final
+class CodedUnit(Unit):
+    """An intra or inter unit."""
+
+    @property
+    def intra(self) -> bool:
+        """Whether it depends on nothing before it."""
+    @property
+    def frame(self) -> int:
+        """Number of its first shown frame in the sequence, from 0."""
+    @property
+    def qp(self) -> int:
+        """0 (best) to 63 (smallest)."""
+    @property
+    def motion_step(self) -> int:
+        """Luma samples from one vector of the field to the next: 16, 32 or 64; 0: no field."""
+    @property
+    def log2_lanes(self) -> int:
+        """Of the entropy coder, 0 … 6."""
+    @property
+    def shown(self) -> int:
+        """How many of its frames are shown, 1 … `frames_per_unit`."""
+    @property
+    def feature_hash(self) -> int | None:
+        """CRC-32C of the decoder's feature after the unit, where it is told."""
+    @property
+    def ticks(self) -> tuple[int, ...] | None:
+        """Ticks from the frame shown before to each shown frame, if the unit tells; the first frame
+        of the sequence counts from time 0."""
+    @property
+    def stream(self) -> bytes:
+        """The entropy-coded rest."""
+
+@final
+class MetadataUnit(Unit):
+    """A note, of no use to the decoder."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+
+@final
+class EndUnit(Unit):
+    """The totals of the sequence."""
+
+    @property
+    def frames(self) -> int:
+        """Frames shown."""
+    @property
+    def units(self) -> int:
+        """Intra and inter units."""
+    @property
+    def feature_hash(self) -> int | None:
+        """CRC-32C of the decoder's feature after the last unit, where it is told."""
+
+@final
+class IndexUnit(Unit):
+    """Where decoding can begin."""
+
+    @property
+    def entries(self) -> tuple[tuple[int, int], ...]:
+        """(offset, number of the first shown frame) of each random-access point."""
+
+@final
+class UnknownUnit(Unit):
+    """An ancillary unit that this version does not know; nothing is lost without it."""
 
 @final
 class Writer:
@@ -197,7 +250,6 @@ class Writer:
         *,
         intra: bool,
         qp: int,
-        cycle: int,
         motion_step: int,
         log2_lanes: int,
         shown: int,
@@ -327,16 +379,15 @@ def search_blocks(
     guesses: NDArray[np.int16],
     *,
     lagrangian: float,
+    trust: float,
     shift: int = 0,
     bit_depth: int = 8,
-    trust: float | None = None,
 ) -> Blocks | None:
     """The blocks of `other` that bring `base` nearest to `source`; None if none is worth its bits.
 
     Luma planes `[height, width]`; `guesses` int16 `[rows, columns, 2]`, one vector for each cell;
     `lagrangian` the price of a bit in squared 8-bit code values, `2^shift` the unit of vectors.
-    With `trust` the result predicts, and an error is worth so many times the bits it may cost;
-    without, it is shown, and an error is worth itself.
+    The result predicts: an error is worth `trust` times the bits that coding it may take.
     """
 
 def apply_blocks(base: Planes, other: Planes, blocks: Blocks, *, bit_depth: int = 8) -> Planes:

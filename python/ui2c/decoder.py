@@ -19,6 +19,7 @@ from ui2c.errors import (
     UnsupportedError,
 )
 from ui2c.frames import YUV420
+from ui2c.network.config import CYCLE
 from ui2c.runtime import check_device, check_threads, coding_threads, resolve_device
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ class Stream:
         """Number of the frame that `frames` gave last."""
         self.last_pts = 0
         self.units = 0
+        self.since_intra = 0
 
     def feed(self, data: bytes) -> None:
         if self.failure is None and data:
@@ -269,15 +271,15 @@ class Stream:
             self._end_missing()
 
     def _take(self, unit: _core.Unit) -> list[Any]:
-        if unit.header is not None and self.header is None:
-            self._begin(unit.header)
-        if unit.metadata is not None:
-            key, value = unit.metadata
-            self.metadata[key] = value
-        if unit.kind in ("intra", "inter"):
-            return self._decode(unit)
-        if unit.kind == "end":
-            self._end(unit)
+        match unit:
+            case _core.SequenceUnit() if self.header is None:
+                self._begin(unit.header)
+            case _core.MetadataUnit():
+                self.metadata[unit.key] = unit.value
+            case _core.CodedUnit():
+                return self._decode(unit)
+            case _core.EndUnit():
+                self._end(unit)
         return []
 
     def _begin(self, header: _core.SequenceHeader) -> None:
@@ -308,23 +310,20 @@ class Stream:
         self.header = header
         self.last_pts = -header.frame_ticks
 
-    def _decode(self, unit: _core.Unit) -> list[Any]:
+    def _decode(self, unit: _core.CodedUnit) -> list[Any]:
         header, coder = self.header, self.coder
-        intra = unit.kind == "intra"
-        if header is None or coder is None or not (intra or self.units):
-            raise CorruptError(f"byte {unit.offset}: an {unit.kind} unit comes too early")
-        # The parser gives units of these kinds all of their fields.
-        assert unit.stream is not None and unit.shown is not None
-        assert unit.qp is not None and unit.cycle is not None
-        assert unit.motion_step is not None and unit.log2_lanes is not None
-        if unit.frame is not None:
-            self._skip_to(unit.frame)
+        if header is None or coder is None or not (unit.intra or self.units):
+            kind = "intra" if unit.intra else "inter"
+            raise CorruptError(f"byte {unit.offset}: an {kind} unit comes too early")
+        self._skip_to(unit.frame)
+        if unit.intra:
+            self.since_intra = 0
         with coding_threads(self.options.threads):
             decoded = coder.decode(
                 unit.stream,
                 qp=unit.qp,
-                cycle=unit.cycle,
-                intra=intra,
+                cycle=self.since_intra % CYCLE,
+                intra=unit.intra,
                 motion_step=unit.motion_step,
                 log2_lanes=unit.log2_lanes,
             )
@@ -333,6 +332,7 @@ class Stream:
                 f"byte {unit.offset}: {unit.shown} frames in a unit of {len(decoded)}"
             )
         self.units += 1
+        self.since_intra += 1
         self._verify(unit, f"frames {self.next_frame} to {self.next_frame + unit.shown - 1}")
         if unit.ticks and self.next_frame == 0:
             self.last_pts = 0
@@ -350,7 +350,7 @@ class Stream:
             return yuv420_to_rgb(frame, matrix=header.matrix)
         return frame
 
-    def _verify(self, unit: _core.Unit, what: str) -> None:
+    def _verify(self, unit: _core.CodedUnit | _core.EndUnit, what: str) -> None:
         """Compares this decoder's state with the encoder's, where the stream tells it."""
         if not self.options.verify or unit.feature_hash is None or self.coder is None:
             return
@@ -361,15 +361,14 @@ class Stream:
                 "made on another kind of machine; --no-verify (verify=False) decodes all the same"
             )
 
-    def _end(self, unit: _core.Unit) -> None:
+    def _end(self, unit: _core.EndUnit) -> None:
         self.ended = True
         if self.header is None:
             # Without a header nothing can be said of frames, not even that so many are lost.
             missing = CorruptError(f"byte {unit.offset}: the stream ends before any header")
             self.failure = self.first_damage or missing
             raise self.failure
-        if unit.frames is not None:
-            self._skip_to(unit.frames)
+        self._skip_to(unit.frames)
         if not self.lost and self.units:
             self._verify(unit, "the last one")
 

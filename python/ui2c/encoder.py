@@ -358,7 +358,6 @@ class _Stream:
         data = self.writer.unit(
             intra=intra,
             qp=unit.qp,
-            cycle=unit.cycle,
             motion_step=unit.motion_step,
             log2_lanes=unit.log2_lanes,
             shown=len(frames),

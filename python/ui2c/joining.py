@@ -33,30 +33,29 @@ class Joiner:
         parser = _core.Parser()
         parser.feed(stream)
         parser.close()
-        units = list(iter(parser.next_unit, None))
-        header = units[0].header
-        assert header is not None
-        identity = stream[units[0].offset : units[0].offset + units[0].size]
+        beginning, *units = iter(parser.next_unit, None)
+        assert isinstance(beginning, _core.SequenceUnit)  # Else the parser raises.
+        identity = stream[beginning.offset : beginning.offset + beginning.size]
         first = self._writer is None
-        writer = self._writer = self._writer or _core.Writer(header)
+        writer = self._writer = self._writer or _core.Writer(beginning.header)
         if not first and identity != self._header:
             raise CorruptError("streams with different headers cannot be joined")
         self._header = identity
         parts = [writer.start()] if first else []
         time = 0
         for unit in units:
-            if unit.metadata is not None and first:
-                parts.append(writer.metadata(*unit.metadata))
-            if unit.stream is None:
-                if unit.kind == "end" and unit.feature_hash is not None:
+            match unit:
+                case _core.MetadataUnit() if first:
+                    parts.append(writer.metadata(unit.key, unit.value))
+                case _core.EndUnit() if unit.feature_hash is not None:
                     self._hash = unit.feature_hash
-                continue
-            ticks = unit.ticks
-            if ticks is not None:
-                time += sum(ticks)
-                ticks = (time - sum(ticks[1:]) - self._last_tick, *ticks[1:])
-                self._last_tick = time
-            parts.append(self._unit(writer, unit, ticks))
+                case _core.CodedUnit():
+                    ticks = unit.ticks
+                    if ticks is not None:
+                        time += sum(ticks)
+                        ticks = (time - sum(ticks[1:]) - self._last_tick, *ticks[1:])
+                        self._last_tick = time
+                    parts.append(self._unit(writer, unit, ticks))
         return b"".join(parts)
 
     def end(self) -> bytes:
@@ -65,24 +64,20 @@ class Joiner:
             raise ValueError("nothing has been joined")
         return self._writer.end(self._hash)
 
-    def _unit(self, writer: _core.Writer, unit: _core.Unit, ticks: tuple[int, ...] | None) -> bytes:
-        # The parser gives units of these kinds all of their fields.
-        assert unit.stream is not None and unit.shown is not None
-        assert unit.qp is not None and unit.cycle is not None
-        assert unit.motion_step is not None and unit.log2_lanes is not None
-        intra = unit.kind == "intra"
+    def _unit(
+        self, writer: _core.Writer, unit: _core.CodedUnit, ticks: tuple[int, ...] | None
+    ) -> bytes:
         self._units += 1
         return writer.unit(
-            intra=intra,
+            intra=unit.intra,
             qp=unit.qp,
-            cycle=unit.cycle,
             motion_step=unit.motion_step,
             log2_lanes=unit.log2_lanes,
             shown=unit.shown,
             stream=unit.stream,
             feature_hash=unit.feature_hash,
             ticks=ticks,
-            repeat_header=intra and self._units > 1,
+            repeat_header=unit.intra and self._units > 1,
         )
 
 

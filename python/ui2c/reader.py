@@ -240,13 +240,15 @@ class Reader(Sequence[Any]):
             head += piece
             parser.feed(piece)
             while unit := parser.next_unit():
-                if unit.kind in ("intra", "inter", "end") or (header and unit.header):
-                    self._header = self._checked(header)
-                    self._empty = unit.kind == "end"
-                    return bytes(head[: unit.offset])
-                header = unit.header or header
-                if unit.metadata is not None:
-                    self._metadata.update([unit.metadata])
+                match unit:
+                    case _core.SequenceUnit() if header is None:
+                        header = unit.header
+                    case _core.MetadataUnit():
+                        self._metadata[unit.key] = unit.value
+                    case _core.SequenceUnit() | _core.CodedUnit() | _core.EndUnit():
+                        self._header = self._checked(header)
+                        self._empty = isinstance(unit, _core.EndUnit)
+                        return bytes(head[: unit.offset])
         parser.close()
         while parser.next_unit():
             pass
@@ -313,21 +315,25 @@ class _Survey:
             self._take(unit)
 
     def _take(self, unit: _core.Unit) -> None:
-        if unit.kind == "sequence":
-            self._header_at = unit.offset
-        elif unit.kind in ("intra", "inter") and unit.shown is not None:
-            if unit.frame is not None and unit.kind == "intra":
-                at = unit.offset if self._header_at is None else self._header_at
-                self._advance(unit.frame)
-                self.points.append((at, unit.frame))
-            for number, ticks in enumerate(unit.ticks or (), self.frame):
-                self.times.append((self.times[-1] if self.times else 0) + ticks)
-                self.timed.append(number)
-            self.frame += unit.shown
-            self._header_at = None
-        elif unit.kind == "end" and unit.frames is not None:
-            self._advance(unit.frames)
-            self._ended = True
+        match unit:
+            case _core.SequenceUnit():
+                self._header_at = unit.offset
+            case _core.CodedUnit():
+                self._take_coded(unit)
+            case _core.EndUnit():
+                self._advance(unit.frames)
+                self._ended = True
+
+    def _take_coded(self, unit: _core.CodedUnit) -> None:
+        if unit.intra:
+            at = unit.offset if self._header_at is None else self._header_at
+            self._advance(unit.frame)
+            self.points.append((at, unit.frame))
+        for number, ticks in enumerate(unit.ticks or (), self.frame):
+            self.times.append((self.times[-1] if self.times else 0) + ticks)
+            self.timed.append(number)
+        self.frame += unit.shown
+        self._header_at = None
 
     def _advance(self, frame: int) -> None:
         """Lost frames count as if they were there."""

@@ -33,7 +33,7 @@ def same(a: YUV420, b: YUV420) -> bool:
 
 
 def without_index(stream: bytes) -> bytes:
-    (index,) = (unit for unit in parse(stream) if unit.kind == "index")
+    (index,) = (unit for unit in parse(stream) if isinstance(unit, ui2c._core.IndexUnit))
     return stream[: index.offset]
 
 

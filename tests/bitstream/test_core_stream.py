@@ -58,7 +58,6 @@ def test_example_is_what_the_writer_writes() -> None:
         writer.unit(
             intra=True,
             qp=32,
-            cycle=0,
             motion_step=0,
             log2_lanes=1,
             shown=2,
@@ -67,7 +66,6 @@ def test_example_is_what_the_writer_writes() -> None:
         writer.unit(
             intra=False,
             qp=36,
-            cycle=1,
             motion_step=0,
             log2_lanes=0,
             shown=1,
@@ -81,14 +79,12 @@ def test_example_is_what_the_writer_writes() -> None:
 
 def test_example_is_read() -> None:
     sequence, title, intra, inter, end, index = units(example())
-    assert [unit.kind for unit in (sequence, title, intra, inter, end, index)] == [
-        "sequence",
-        "metadata",
-        "intra",
-        "inter",
-        "end",
-        "index",
-    ]
+    assert isinstance(sequence, _core.SequenceUnit)
+    assert isinstance(title, _core.MetadataUnit)
+    assert isinstance(intra, _core.CodedUnit) and intra.intra
+    assert isinstance(inter, _core.CodedUnit) and not inter.intra
+    assert isinstance(end, _core.EndUnit)
+    assert isinstance(index, _core.IndexUnit)
     assert [unit.offset for unit in (sequence, title, intra, inter, end, index)] == [
         10,
         42,
@@ -98,20 +94,19 @@ def test_example_is_read() -> None:
         108,
     ]
     read = sequence.header
-    assert read is not None
     assert (read.width, read.height, read.bit_depth) == (176, 144, 8)
     assert (read.color_primaries, read.transfer, read.matrix, read.full_range) == (1, 1, 1, False)
     assert (read.timebase, read.frame_ticks, read.sample_aspect) == ((1, 25), 1, (1, 1))
     assert read.frames_per_unit == 2
     assert read.model_id.hex() == "0011223344556677"
-    assert title.metadata == ("title", "tiny")
-    assert (intra.qp, intra.cycle, intra.motion_step, intra.log2_lanes) == (32, 0, 0, 1)
+    assert (title.key, title.value) == ("title", "tiny")
+    assert (intra.qp, intra.motion_step, intra.log2_lanes) == (32, 0, 1)
     assert (intra.shown, intra.feature_hash, intra.ticks) == (2, None, None)
-    assert (intra.frame, inter.frame, end.frame) == (0, 2, None)
+    assert (intra.frame, inter.frame) == (0, 2)
     assert intra.stream == encode(SEGMENTS, 1)
     assert (inter.shown, inter.feature_hash) == (1, 0x12345678)
-    assert (end.frames, end.qp, end.stream) == (3, None, None)
-    assert index.index == ((58, 0),)
+    assert (end.frames, end.units, end.feature_hash) == (3, 2, None)
+    assert index.entries == ((58, 0),)
     assert sum(unit.size for unit in units(example())) == len(example()) - 10
 
 
@@ -125,7 +120,7 @@ def test_index_and_seek() -> None:
     parser.seek(58)
     parser.feed(data[58:])
     unit = parser.next_unit()
-    assert unit is not None and (unit.kind, unit.offset) == ("intra", 58)
+    assert isinstance(unit, _core.CodedUnit) and (unit.intra, unit.offset) == (True, 58)
 
 
 def test_timing_and_repeated_header() -> None:
@@ -133,7 +128,6 @@ def test_timing_and_repeated_header() -> None:
     data = writer.start()
     common: dict[str, Any] = {
         "qp": 1,
-        "cycle": 3,
         "motion_step": 0,
         "log2_lanes": 0,
         "shown": 2,
@@ -144,8 +138,11 @@ def test_timing_and_repeated_header() -> None:
     data += writer.unit(intra=True, ticks=(0, 40), repeat_header=True, **common)
     data += writer.end(7)
     _, repeated, unit, end, _ = units(data)
-    assert repeated.header is not None and repeated.header.timebase == (1, 1000)
+    assert isinstance(repeated, _core.SequenceUnit)
+    assert repeated.header.timebase == (1, 1000)
+    assert isinstance(unit, _core.CodedUnit)
     assert unit.ticks == (0, 40)
+    assert isinstance(end, _core.EndUnit)
     assert (end.frames, end.feature_hash) == (2, 7)
 
 
@@ -178,7 +175,6 @@ def test_errors_have_types() -> None:
 def test_reading_goes_on_behind_damage() -> None:
     writer = _core.Writer(header())
     common: dict[str, Any] = {
-        "cycle": 0,
         "motion_step": 0,
         "log2_lanes": 0,
         "shown": 2,
@@ -197,9 +193,21 @@ def test_reading_goes_on_behind_damage() -> None:
         with pytest.raises(_core.CorruptError):
             parser.next_unit()
     assert parser.resync()
-    rest = list(iter(parser.next_unit, None))
-    assert [unit.qp for unit in rest] == [2, 3, None, None]
+    *coded, end, index = iter(parser.next_unit, None)
+    assert [unit.qp for unit in coded if isinstance(unit, _core.CodedUnit)] == [2, 3]
+    assert isinstance(end, _core.EndUnit) and isinstance(index, _core.IndexUnit)
     assert not parser.resync()
+
+
+def test_unknown_units_are_units() -> None:
+    head = _core.Writer(header()).start()
+    unknown = b"\xff\x01?"
+    parser = _core.Parser()
+    parser.feed(head + unknown + _core.crc32c(unknown).to_bytes(4, "little"))
+    parser.next_unit()
+    unit = parser.next_unit()
+    assert isinstance(unit, _core.UnknownUnit) and isinstance(unit, _core.Unit)
+    assert (unit.offset, unit.size) == (len(head), 7)
 
 
 def test_checksum() -> None:

@@ -320,7 +320,10 @@ def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
     encoder.stdin.write(header + frames)
     encoder.stdin.flush()
     parser = ui2c._core.Parser()
-    while (unit := parser.next_unit()) is None or unit.kind != "inter":
+    inter = False
+    while not inter:
+        unit = parser.next_unit()
+        inter = isinstance(unit, ui2c._core.CodedUnit) and not unit.intra
         if unit is None:
             parser.feed(encoder.stdout.read1(4096))  # type: ignore[attr-defined]
     for process, said in ((decoder, b"interrupted after 4"), (encoder, b"interrupted after 4")):

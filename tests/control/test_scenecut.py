@@ -57,11 +57,11 @@ def test_a_real_clip_has_no_cut() -> None:
 def test_units_begin_at_cuts(nano: Any, first: int) -> None:
     clip = [noise(32, 32, 1)] * first + [noise(32, 32, 2)] * 5
     data = ui2c.Encoder(model=nano, scenecut=True).encode(clip)
-    assert [unit.frame for unit in coded_units(data) if unit.kind == "intra"] == [0, first]
+    assert [unit.frame for unit in coded_units(data) if unit.intra] == [0, first]
     decoder = ui2c.Decoder(model=nano)
     assert len(decoder.decode(data)) == len(clip)
     plain = ui2c.Encoder(model=nano).encode(clip)
-    assert {unit.kind for unit in coded_units(plain)[1:]} == {"inter"}
+    assert not any(unit.intra for unit in coded_units(plain)[1:])
 
 
 @settings(max_examples=6, deadline=None)
@@ -76,7 +76,7 @@ def test_forced_units(single: Any, nano: Any, forced: set[int]) -> None:
             data += encoder.push(frame)
         data += encoder.flush()
         units = coded_units(data)
-        assert {unit.frame for unit in units if unit.kind == "intra"} == forced | {0}
+        assert {unit.frame for unit in units if unit.intra} == forced | {0}
         assert sum(unit.shown for unit in units) == 7
         frames = ui2c.Decoder(model=model).decode(data)
         reader = ui2c.Decoder(model=model).open(data)

@@ -1,4 +1,4 @@
-"""Blocks: coded with a unit, in its predictions and in what its first frame shows."""
+"""Blocks: coded with a unit, in its predictions."""
 
 from dataclasses import replace
 from typing import Any
@@ -89,7 +89,6 @@ def test_both_sides_show_the_same(width: int, height: int, shown: int, bidirecti
         coder.refer_to(reference)
     blocks = some_blocks(-(-height // 16), -(-width // 16), seed=5)
     encoder._search_forward = lambda *_: blocks  # type: ignore[method-assign]
-    encoder._search_backward = lambda *_: blocks  # type: ignore[method-assign]
     encoder._search_between = lambda *_: blocks  # type: ignore[method-assign]
     unit = encoder.encode(frames, qp=30, cycle=1, intra=False)
     decoded = decode_unit(decoder, unit)
@@ -100,7 +99,6 @@ def test_both_sides_show_the_same(width: int, height: int, shown: int, bidirecti
         np.testing.assert_array_equal(a, b)
 
     plain._search_forward = lambda *_: None  # type: ignore[method-assign]
-    plain._search_backward = lambda *_: None  # type: ignore[method-assign]
     plain._search_between = lambda *_: None  # type: ignore[method-assign]
     plain.encode(frames, qp=30, cycle=1, intra=False)
     assert plain.feature_hash != encoder.feature_hash
@@ -135,20 +133,6 @@ def test_the_first_frame_is_predicted_from_the_last() -> None:
         decode_unit(alone, unit, unit.stream[: len(unit.stream) // 2])
 
 
-def test_nothing_refers_to_backward_blocks() -> None:
-    model = blocks_model()
-    reference, *frames = moving_frames(3, 64, 48, 8, seed=2)
-    with_blocks, plain = (PairCoder(model, width=64, height=48) for _ in range(2))
-    for coder, blocks in ((with_blocks, some_blocks(3, 4, seed=5)), (plain, None)):
-        coder.refer_to(reference)
-        coder._search_backward = lambda *_, b=blocks: b  # type: ignore[method-assign]
-        coder.encode(frames, qp=30, cycle=1, intra=False)
-    assert (plain.decoded[0][0] != with_blocks.decoded[0][0]).any()
-    assert plain.feature_hash == with_blocks.feature_hash
-    for a, b in zip(plain.state[1] or (), with_blocks.state[1] or (), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_what_the_search_finds_brings_the_frame_nearer() -> None:
     first, last = moving_frames(2, 96, 80, 8, seed=2)
     noise = np.random.default_rng(1).integers(-30, 31, first[0].shape)
@@ -158,15 +142,13 @@ def test_what_the_search_finds_brings_the_frame_nearer() -> None:
     def error(plane: NDArray[np.uint8]) -> float:
         return float(((plane.astype(float) - first[0]) ** 2).mean())
 
-    for trust in (None, 1.0):
-        blocks = _core.search_blocks(first[0], rough, last[0], guesses, lagrangian=10, trust=trust)
-        assert blocks is not None
-        mended = _core.apply_blocks((rough, first[1], first[2]), last, blocks)[0]
-        assert error(mended) < 0.5 * error(rough)
-        found = _core.search_blocks(
-            first[0], first[0], last[0], guesses, lagrangian=10, trust=trust
-        )
-        assert found is None
+    blocks = _core.search_blocks(first[0], rough, last[0], guesses, lagrangian=10, trust=1)
+    assert blocks is not None
+    mended = _core.apply_blocks((rough, first[1], first[2]), last, blocks)[0]
+    assert error(mended) < 0.5 * error(rough)
+    assert (
+        _core.search_blocks(first[0], first[0], last[0], guesses, lagrangian=10, trust=1) is None
+    )
 
 
 def test_the_field_guesses_vectors() -> None:
@@ -199,7 +181,6 @@ def test_damaged_blocks_are_corrupt_or_decode(bidirectional: bool) -> None:
     coder = PairCoder(model, width=64, height=48)
     coder.refer_to(reference)
     coder._search_forward = lambda *_: some_blocks(3, 4, seed=5)  # type: ignore[method-assign]
-    coder._search_backward = lambda *_: some_blocks(3, 4, seed=6)  # type: ignore[method-assign]
     coder._search_between = lambda *_: some_blocks(3, 4, seed=6)  # type: ignore[method-assign]
     unit = coder.encode(frames, qp=30, cycle=1, intra=False)
     corrupt = 0
@@ -227,9 +208,11 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="cells"):
         _core.apply_blocks(first, last, _core.Blocks(modes[:1], vectors[:1]))
     with pytest.raises(ValueError, match="planes must"):
-        _core.search_blocks(first[0], last[0], last[1], guesses, lagrangian=1)
+        _core.search_blocks(first[0], last[0], last[1], guesses, lagrangian=1, trust=1)
     with pytest.raises(ValueError, match="guesses"):
-        _core.search_blocks(first[0], last[0], last[0], guesses[:1], lagrangian=1)
+        _core.search_blocks(first[0], last[0], last[0], guesses[:1], lagrangian=1, trust=1)
+    with pytest.raises(ValueError, match="trust"):
+        _core.search_blocks(first[0], last[0], last[0], guesses, lagrangian=1, trust=0)
     encoder = _core.RansEncoder()
     with pytest.raises(ValueError, match="multiple"):
         encoder.put_blocks(_core.Blocks(modes + 1, vectors + 1), guesses, 1)

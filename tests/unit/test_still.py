@@ -9,7 +9,7 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
-from support.streams import coded_units
+from support.streams import coded_units, parse
 from ui2c import _core
 from ui2c.network.codec import Codec
 from ui2c.network.config import STILL_OFFSETS, config_for
@@ -46,8 +46,8 @@ def test_every_frame_comes_back_whatever_the_units(
     assert len(frames) == len(shown) == count == sum(unit.shown for unit in units)
     for a, b in zip(frames, shown, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes, strict=True))
-    assert all(unit.shown == 1 for unit in units if unit.kind == "intra")
-    starts = {sum(u.shown for u in units[:i]) for i, u in enumerate(units) if u.kind == "intra"}
+    assert all(unit.shown == 1 for unit in units if unit.intra)
+    starts = {sum(u.shown for u in units[:i]) for i, u in enumerate(units) if u.intra}
     assert {number for number in forced if number < count} <= starts
     if keyint and not forced:
         gaps = np.diff(sorted(starts))
@@ -94,13 +94,12 @@ def test_a_still_of_two_frames_is_refused() -> None:
 
 def test_a_file_that_claims_two_frames_in_a_still_is_damaged() -> None:
     data = ui2c.Encoder(model=STILL, qp=30).encode(make_clip(32, 32, 1))
-    header = next(u.header for u in _units(data) if u.header is not None)
+    (header,) = (u.header for u in parse(data) if isinstance(u, _core.SequenceUnit))
     (unit,) = coded_units(data)
     writer = _core.Writer(header)
     forged = writer.start() + writer.unit(
         intra=True,
         qp=unit.qp,
-        cycle=unit.cycle,
         motion_step=unit.motion_step,
         log2_lanes=unit.log2_lanes,
         shown=2,
@@ -109,12 +108,6 @@ def test_a_file_that_claims_two_frames_in_a_still_is_damaged() -> None:
     )
     with pytest.raises(ui2c.CorruptError, match="2 frames in a unit of 1"):
         ui2c.Decoder(model=STILL).decode(forged + writer.end(unit.feature_hash))
-
-
-def _units(data: bytes) -> list[_core.Unit]:
-    parser = _core.Parser()
-    parser.feed(data)
-    return list(iter(parser.next_unit, None))
 
 
 def test_training_sees_the_still_that_is_coded() -> None:

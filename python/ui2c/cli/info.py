@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 CHUNK = 1 << 16
-CODED = ("intra", "inter")
-
 
 EXAMPLES = """\
 examples:
@@ -77,7 +75,7 @@ def show(file: BinaryIO, arguments: argparse.Namespace) -> None:
         with reading(arguments.input):
             print_stream(file, arguments.units, seen if arguments.plot else None)
     finally:
-        headers = [unit.header for unit in seen if unit.header is not None]
+        headers = [unit.header for unit in seen if isinstance(unit, _core.SequenceUnit)]
         if headers:
             title = os.path.basename(arguments.input)
             moments = plot.of_units(headers[0], seen)
@@ -88,33 +86,35 @@ def print_stream(file: BinaryIO, with_units: bool, seen: list[_core.Unit] | None
     """Prints what is found as it is found, so that a damaged stream shows its good part."""
     header = None
     total = frames = 0
-    counts = dict.fromkeys(CODED, 0)
-    sizes = dict.fromkeys(CODED, 0)
+    counts = {"intra": 0, "inter": 0}
+    sizes = {"intra": 0, "inter": 0}
     qps: set[int] = set()
     ticks = 0
     for unit in units(file):
         total = unit.offset + unit.size
         if seen is not None:
             seen.append(unit)
-        if header is None and unit.header is not None:
-            header = unit.header
-            for line in header_lines(header):
-                print(line)
-        if unit.metadata is not None:
-            print(field("metadata", ": ".join(unit.metadata)))
-        if unit.kind in CODED:
-            counts[unit.kind] += 1
-            sizes[unit.kind] += unit.size
-            frames += unit.shown or 0
-            qps.add(unit.qp or 0)
-            ticks += sum(unit.ticks or ())
+        match unit:
+            case _core.SequenceUnit() if header is None:
+                header = unit.header
+                for line in header_lines(header):
+                    print(line)
+            case _core.MetadataUnit():
+                print(field("metadata", f"{unit.key}: {unit.value}"))
+            case _core.CodedUnit():
+                kind = kind_of(unit)
+                counts[kind] += 1
+                sizes[kind] += unit.size
+                frames += unit.shown
+                qps.add(unit.qp)
+                ticks += sum(unit.ticks or ())
         if with_units:
             print(unit_line(unit))
     if header is None:
         return
     print(field("frames", f"{frames} in {sum(counts.values())} units"))
-    for kind in CODED:
-        print(field(f"{kind} units", f"{counts[kind]}, {sizes[kind]} bytes"))
+    for kind, count in counts.items():
+        print(field(f"{kind} units", f"{count}, {sizes[kind]} bytes"))
     if qps:
         print(field("qp", str(min(qps)) if len(qps) == 1 else f"{min(qps)} to {max(qps)}"))
     print(field("bytes", f"{total}"))
@@ -177,15 +177,31 @@ def delay(header: _core.SequenceHeader) -> str:
 
 
 def unit_line(unit: _core.Unit) -> str:
-    parts = [f"{unit.offset:>10} {unit.kind:<8} {unit.size:>8} bytes"]
-    if unit.kind in CODED:
-        parts.append(f"qp {unit.qp} cycle {unit.cycle} shown {unit.shown}")
-        parts.append(f"motion {unit.motion_step or 'none'} lanes {1 << (unit.log2_lanes or 0)}")
-    if unit.feature_hash is not None:
+    parts = [f"{unit.offset:>10} {kind_of(unit):<8} {unit.size:>8} bytes"]
+    if isinstance(unit, _core.CodedUnit):
+        parts.append(f"qp {unit.qp} shown {unit.shown}")
+        parts.append(f"motion {unit.motion_step or 'none'} lanes {1 << unit.log2_lanes}")
+    if isinstance(unit, _core.CodedUnit | _core.EndUnit) and unit.feature_hash is not None:
         parts.append(f"hash {unit.feature_hash:08x}")
-    if unit.ticks is not None:
+    if isinstance(unit, _core.CodedUnit) and unit.ticks is not None:
         parts.append(f"ticks {' '.join(map(str, unit.ticks))}")
     return " ".join(parts)
+
+
+def kind_of(unit: _core.Unit) -> str:
+    """What docs/bitstream.md calls the unit."""
+    match unit:
+        case _core.SequenceUnit():
+            return "sequence"
+        case _core.CodedUnit():
+            return "intra" if unit.intra else "inter"
+        case _core.MetadataUnit():
+            return "metadata"
+        case _core.EndUnit():
+            return "end"
+        case _core.IndexUnit():
+            return "index"
+    return "unknown"
 
 
 def model_lines(name: str) -> Iterator[str]:

@@ -11,8 +11,6 @@ from ui2c.evaluate.over_time import Moment, page
 from ui2c.files import OutputFile
 from ui2c.statistics import UnitStatistics
 
-CODED = ("intra", "inter")
-
 
 def of_statistics(units: Sequence[UnitStatistics], seconds: float) -> list[Moment]:
     """What an encoder has told, its frames as evenly spread over the time as they mostly are."""
@@ -40,7 +38,7 @@ def of_units(header: _core.SequenceHeader, units: Iterable[_core.Unit]) -> list[
     timebase = Fraction(*header.timebase)
     moments, time = [], 0
     for unit in units:
-        if unit.kind in CODED and unit.shown is not None and unit.qp is not None:
+        if isinstance(unit, _core.CodedUnit):
             lasts = sum(unit.ticks) if unit.ticks else unit.shown * header.frame_ticks
             moments.append(
                 Moment(
@@ -48,7 +46,7 @@ def of_units(header: _core.SequenceHeader, units: Iterable[_core.Unit]) -> list[
                     float(lasts * timebase),
                     8 * unit.size,
                     unit.qp,
-                    unit.kind == "intra",
+                    unit.intra,
                 )
             )
             time += lasts

@@ -337,11 +337,10 @@ def run_clip(
         result = (
             checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
         )
-        shown = result.decoded if motion is None else motion.mend(unit, result.decoded)
-        error = plane_errors(source - shown)
+        error = plane_errors(source - result.decoded)
         distortion = (error * plane_weights).sum(-1)
         if rgb_weight:
-            difference = source - shown
+            difference = source - result.decoded
             distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
         latent_bpp = latent_bpp + result.latent_bits / pixels
         hyper_bpp = hyper_bpp + result.hyper_bits / pixels

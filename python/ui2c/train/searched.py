@@ -1,7 +1,7 @@
 """Motion in training as an encoder finds it: fields and blocks, searched on what was decoded.
 
 The vectors in the shards were found on the source. These follow the references as they are at the
-quality of each clip, and know blocks, which mend a prediction and a unit's first frame.
+quality of each clip, and know blocks, which mend predictions.
 """
 
 from collections.abc import Sequence
@@ -86,21 +86,6 @@ class Motion:
             for field in self.fields
         ]
         return torch.cat(moved)
-
-    def mend(self, unit: int, decoded: Tensor) -> Tensor:
-        """The packed frames of a unit with backward blocks in the first, as it is shown."""
-        if not self.blocks or self.config.bidirectional:
-            return decoded
-        first, last = (planes_of(frame) for frame in decoded.chunk(2, dim=-1))
-        found = [
-            None
-            if field is None
-            else motion.search_backward(
-                self.luma(i, unit)[0], first[i][0], last[i][0], field, self.weights[i]
-            )
-            for i, field in enumerate(self.fields)
-        ]
-        return mended_first(decoded, found)
 
     def luma(self, sample: int, unit: int) -> list[NDArray[np.uint8]]:
         first = 1 + unit * self.config.frames_per_unit
@@ -195,7 +180,7 @@ class Predicted(torch.autograd.Function):
 
 
 class Mended(torch.autograd.Function):
-    """Packed pairs of frames, the first mended by backward blocks."""
+    """Packed pairs of frames, the first mended by blocks of the last."""
 
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]

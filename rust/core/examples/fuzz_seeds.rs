@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ui2c_core::bitstream::{Pair, SequenceHeader, Writer};
+use ui2c_core::bitstream::{CodedUnit, SequenceHeader, Writer};
 use ui2c_core::rans::{Encoder, Tables};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,10 +55,9 @@ fn stream() -> ui2c_core::Result<Vec<u8>> {
     bytes.extend(writer.metadata("title", "small")?);
     for i in 0..8u8 {
         let intra = i % 4 == 0;
-        let pair = Pair {
+        let unit = CodedUnit {
             intra,
             qp: 10 + i,
-            cycle: i % 4,
             motion_step: if intra { 0 } else { 32 },
             log2_lanes: 0,
             shown: if i == 7 { 1 } else { 2 },
@@ -66,7 +65,7 @@ fn stream() -> ui2c_core::Result<Vec<u8>> {
             ticks: (i == 5).then(|| vec![1, 300]),
             stream: vec![i; 5],
         };
-        bytes.extend(writer.pair(&pair, i == 4)?);
+        bytes.extend(writer.unit(&unit, i == 4)?);
     }
     bytes.extend(writer.end(Some(7))?);
     Ok(bytes)

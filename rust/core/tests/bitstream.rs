@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{header, pair, parse_all};
+use common::{coded, header, parse_all};
 use proptest::prelude::*;
 use ui2c_core::Error;
 use ui2c_core::bitstream::{
-    Content, End, Entry, Limits, Pair, Parser, SYNC, SequenceHeader, Unit, Writer, crc32c,
+    CodedUnit, Content, End, Entry, Limits, Parser, SYNC, SequenceHeader, Unit, Writer, crc32c,
     index_at_end,
 };
 
@@ -38,26 +38,25 @@ fn headers() -> impl Strategy<Value = SequenceHeader> {
 #[derive(Clone, Debug)]
 enum Piece {
     Metadata(String, String),
-    Pair(Pair, bool),
+    Coded(CodedUnit, bool),
 }
 
 fn piece(header: SequenceHeader) -> impl Strategy<Value = Piece> {
     let step = prop::sample::select(vec![0u8, 16, 32, 64]);
-    let fields = (any::<bool>(), 0..64u8, 0..4u8, step, 0..=6u8, 1..=header.frames_per_unit);
+    let fields = (any::<bool>(), 0..64u8, step, 0..=6u8, 1..=header.frames_per_unit);
     let hash = prop::option::of(any::<u32>());
     let ticks = (any::<bool>(), any::<[u32; 2]>());
     let stream = prop::collection::vec(any::<u8>(), 0..300);
-    let pair = (fields, hash, ticks, stream, any::<bool>()).prop_map(
+    let coded = (fields, hash, ticks, stream, any::<bool>()).prop_map(
         move |(fields, feature_hash, (timed, ticks), stream, repeat)| {
-            let (intra, qp, cycle, step, log2_lanes, shown) = fields;
+            let (intra, qp, step, log2_lanes, shown) = fields;
             let timed = timed || header.frame_ticks == 0;
             let motion_step = if intra { 0 } else { step };
             let ticks = timed.then(|| ticks[..usize::from(shown)].to_vec());
-            Piece::Pair(
-                Pair {
+            Piece::Coded(
+                CodedUnit {
                     intra,
                     qp,
-                    cycle,
                     motion_step,
                     log2_lanes,
                     shown,
@@ -70,7 +69,7 @@ fn piece(header: SequenceHeader) -> impl Strategy<Value = Piece> {
         },
     );
     let text = "[^\x00]{1,20}";
-    prop_oneof![5 => pair, 1 => (text, ".{0,20}").prop_map(|(k, v)| Piece::Metadata(k, v))]
+    prop_oneof![5 => coded, 1 => (text, ".{0,20}").prop_map(|(k, v)| Piece::Metadata(k, v))]
 }
 
 fn plans() -> impl Strategy<Value = (SequenceHeader, Vec<Piece>, Option<u32>)> {
@@ -93,22 +92,23 @@ fn write(header: &SequenceHeader, pieces: &[Piece], hash: Option<u32>) -> (Vec<u
                 bytes.extend(writer.metadata(key, value).unwrap());
                 contents.push(Content::Metadata { key: key.clone(), value: value.clone() });
             }
-            Piece::Pair(pair, repeat) => {
-                let mut pair = pair.clone();
+            Piece::Coded(unit, repeat) => {
+                let mut unit = unit.clone();
                 if units == 0 {
-                    pair.intra = true;
-                    pair.motion_step = 0;
+                    unit.intra = true;
+                    unit.motion_step = 0;
                 }
-                if pair.intra {
+                if unit.intra {
                     index.push(Entry { offset: bytes.len() as u64, frame: frames });
                 }
-                bytes.extend(writer.pair(&pair, *repeat).unwrap());
+                bytes.extend(writer.unit(&unit, *repeat).unwrap());
                 if *repeat {
                     contents.push(Content::Sequence(header.clone()));
                 }
-                frames += u64::from(pair.shown);
+                let first = frames;
+                frames += u64::from(unit.shown);
                 units += 1;
-                contents.push(Content::Pair(pair));
+                contents.push(Content::Coded { frame: first, unit });
             }
         }
     }
@@ -161,12 +161,6 @@ proptest! {
             offset += unit.size;
         }
         prop_assert_eq!(offset, bytes.len() as u64);
-        let mut frame = 0;
-        for unit in &units {
-            let is_pair = matches!(unit.content, Content::Pair(_));
-            prop_assert_eq!(unit.frame, is_pair.then_some(frame));
-            frame += shown(unit);
-        }
         let read: Vec<Content> = units.into_iter().map(|unit| unit.content).collect();
         prop_assert_eq!(&read, &contents);
 
@@ -188,15 +182,18 @@ proptest! {
             parser.close();
             let first = parser.next_unit().unwrap().unwrap();
             prop_assert_eq!(first.offset, entry.offset);
-            let mut known = first.frame;
-            let mut frames = shown(&first);
-            while let Some(unit) = parser.next_unit().unwrap() {
-                frames += shown(&unit);
-                known = known.or(unit.frame);
-                if let Content::End(end) = unit.content {
-                    prop_assert_eq!(end.frames - frames, entry.frame);
-                    prop_assert_eq!(known, Some(entry.frame));
+            let mut next = entry.frame;
+            let mut unit = Some(first);
+            while let Some(content) = unit.map(|unit| unit.content) {
+                match content {
+                    Content::Coded { frame, unit } => {
+                        prop_assert_eq!(frame, next);
+                        next += u64::from(unit.shown);
+                    }
+                    Content::End(end) => prop_assert_eq!(end.frames, next),
+                    _ => {}
                 }
+                unit = parser.next_unit().unwrap();
             }
         }
     }
@@ -218,10 +215,6 @@ proptest! {
         let bytes = if whole { bytes } else { [start, bytes].concat() };
         prop_assert!(parse_all(&bytes, Limits::default()).1.is_err());
     }
-}
-
-fn shown(unit: &Unit) -> u64 {
-    if let Content::Pair(pair) = &unit.content { pair.shown.into() } else { 0 }
 }
 
 #[test]
@@ -246,11 +239,11 @@ fn an_empty_sequence_is_valid() {
 fn framing_takes_at_most_eight_bytes() {
     let mut writer = Writer::new(header()).unwrap();
     writer.start().unwrap();
-    writer.pair(&pair(true, 0), false).unwrap();
+    writer.unit(&coded(true, 0), false).unwrap();
     for size in [0, 1, 125, 126, 16_381, 16_382, 2_000_000] {
-        let pair = Pair { stream: vec![0; size], ..pair(false, 0) };
-        // Two bytes of the payload are the pair's own fields.
-        assert!(writer.pair(&pair, false).unwrap().len() <= size + 2 + 8);
+        let unit = CodedUnit { stream: vec![0; size], ..coded(false, 0) };
+        // Two bytes of the payload are the unit's own fields.
+        assert!(writer.unit(&unit, false).unwrap().len() <= size + 2 + 8);
     }
 }
 
@@ -279,36 +272,35 @@ fn the_writer_checks_headers() {
 }
 
 #[test]
-fn the_writer_checks_pairs() {
+fn the_writer_checks_coded_units() {
     let mut writer = Writer::new(SequenceHeader { frame_ticks: 0, ..header() }).unwrap();
-    let timed = |intra| Pair { ticks: Some(vec![0, 1]), ..pair(intra, 9) };
-    is_invalid(writer.pair(&timed(true), false), "started");
+    let timed = |intra| CodedUnit { ticks: Some(vec![0, 1]), ..coded(intra, 9) };
+    is_invalid(writer.unit(&timed(true), false), "started");
     is_invalid(writer.end(None), "started");
     writer.start().unwrap();
     is_invalid(writer.start(), "started");
     is_invalid(writer.metadata("", "value"), "key");
     is_invalid(writer.metadata("k\0", "value"), "key");
-    is_invalid(writer.pair(&timed(false), false), "intra");
-    let mut refused = |change: fn(&mut Pair), name| {
-        let mut pair = timed(true);
-        change(&mut pair);
-        is_invalid(writer.pair(&pair, false), name);
+    is_invalid(writer.unit(&timed(false), false), "intra");
+    let mut refused = |change: fn(&mut CodedUnit), name| {
+        let mut unit = timed(true);
+        change(&mut unit);
+        is_invalid(writer.unit(&unit, false), name);
     };
-    refused(|p| p.qp = 64, "qp");
-    refused(|p| p.cycle = 4, "cycle");
-    refused(|p| p.log2_lanes = 7, "log2_lanes");
-    refused(|p| p.motion_step = 16, "motion_step");
-    refused(|p| p.shown = 0, "shown");
-    refused(|p| p.shown = 3, "shown");
-    refused(|p| p.ticks = Some(vec![1]), "ticks");
-    refused(|p| p.ticks = None, "ticks");
-    writer.pair(&timed(true), true).unwrap();
-    is_invalid(writer.pair(&timed(false), true), "repeat_header");
-    is_invalid(writer.pair(&Pair { motion_step: 48, ..timed(false) }, false), "motion_step");
-    writer.pair(&timed(false), false).unwrap();
+    refused(|u| u.qp = 64, "qp");
+    refused(|u| u.log2_lanes = 7, "log2_lanes");
+    refused(|u| u.motion_step = 16, "motion_step");
+    refused(|u| u.shown = 0, "shown");
+    refused(|u| u.shown = 3, "shown");
+    refused(|u| u.ticks = Some(vec![1]), "ticks");
+    refused(|u| u.ticks = None, "ticks");
+    writer.unit(&timed(true), true).unwrap();
+    is_invalid(writer.unit(&timed(false), true), "repeat_header");
+    is_invalid(writer.unit(&CodedUnit { motion_step: 48, ..timed(false) }, false), "motion_step");
+    writer.unit(&timed(false), false).unwrap();
     writer.end(None).unwrap();
     is_invalid(writer.end(None), "ended");
-    is_invalid(writer.pair(&timed(true), false), "ended");
+    is_invalid(writer.unit(&timed(true), false), "ended");
     is_invalid(writer.metadata("key", "value"), "ended");
 }
 
@@ -316,9 +308,9 @@ fn the_writer_checks_pairs() {
 fn sync_words_stand_before_random_access_units_only() {
     let mut writer = Writer::new(header()).unwrap();
     writer.start().unwrap();
-    assert!(writer.pair(&pair(true, 1), false).unwrap().starts_with(&SYNC));
-    assert!(!writer.pair(&pair(false, 1), false).unwrap().starts_with(&SYNC));
-    assert!(writer.pair(&pair(true, 1), true).unwrap().starts_with(&SYNC));
+    assert!(writer.unit(&coded(true, 1), false).unwrap().starts_with(&SYNC));
+    assert!(!writer.unit(&coded(false, 1), false).unwrap().starts_with(&SYNC));
+    assert!(writer.unit(&coded(true, 1), true).unwrap().starts_with(&SYNC));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{header, pair, parse_all};
+use common::{coded, header, parse_all};
 use proptest::prelude::*;
 use ui2c_core::bitstream::{
-    Content, Limits, MAGIC, Pair, Parser, SYNC, SequenceHeader, Unit, VERSION, Writer, crc32c,
+    CodedUnit, Content, Limits, MAGIC, Parser, SYNC, SequenceHeader, Unit, VERSION, Writer, crc32c,
     index_at_end,
 };
 use ui2c_core::{Error, Result};
@@ -16,11 +16,11 @@ fn pieces() -> Vec<Vec<u8>> {
     let mut writer = Writer::new(header()).unwrap();
     let mut pieces = vec![writer.start().unwrap(), writer.metadata("title", "small").unwrap()];
     for i in 0..8 {
-        let mut pair = pair(i % 4 == 0, 10 + i);
-        pair.feature_hash = (i == 3).then_some(0x0123_4567);
-        pair.ticks = (i == 5).then(|| vec![1, 300]);
-        pair.shown = if i == 7 { 1 } else { 2 };
-        pieces.push(writer.pair(&pair, i == 4).unwrap());
+        let mut unit = coded(i % 4 == 0, 10 + i);
+        unit.feature_hash = (i == 3).then_some(0x0123_4567);
+        unit.ticks = (i == 5).then(|| vec![1, 300]);
+        unit.shown = if i == 7 { 1 } else { 2 };
+        pieces.push(writer.unit(&unit, i == 4).unwrap());
     }
     pieces.push(writer.end(Some(7)).unwrap());
     pieces
@@ -40,6 +40,10 @@ fn unit(kind: u8, payload: &[u8]) -> Vec<u8> {
 /// A stream of the file header and these units.
 fn stream(units: &[Vec<u8>]) -> Vec<u8> {
     [&MAGIC[..], &VERSION, &units.concat()].concat()
+}
+
+fn first_frame(unit: &Unit) -> Option<u64> {
+    if let Content::Coded { frame, .. } = unit.content { Some(frame) } else { None }
 }
 
 fn header_payload() -> Vec<u8> {
@@ -132,7 +136,7 @@ fn nothing_may_follow() {
 fn units_must_be_in_place() {
     let head = unit(1, &header_payload());
     let intra = [&SYNC[..], &unit(2, &[20, 0, 0, 0])].concat();
-    let inter = unit(3, &[20, 1 << 5]);
+    let inter = unit(3, &[20, 1 << 3]);
     let end = |frames, units| unit(4, &[frames, units]);
     let metadata = unit(0x86, b"k\0v");
     let s = |units: &[&Vec<u8>]| stream(&units.iter().map(|&u| u.clone()).collect::<Vec<_>>());
@@ -152,7 +156,7 @@ fn units_must_be_in_place() {
     is_corrupt(&s(&[&head, &unit(0x85, &[10, 0, 0, 0])]), "index where");
     is_corrupt(&s(&[&head, &intra, &end(3, 1)]), "counts");
     is_corrupt(&s(&[&head, &intra, &end(2, 2)]), "counts");
-    is_corrupt(&s(&[&head, &intra, &unit(3, &[20, 2 << 5])]), "lost or swapped");
+    is_corrupt(&s(&[&head, &intra, &unit(3, &[20, 2 << 3])]), "lost or swapped");
     let mut other = header_payload();
     other[2] += 1;
     is_corrupt(&s(&[&head, &SYNC.to_vec(), &unit(1, &other)]), "differs");
@@ -174,7 +178,7 @@ fn unknown_units_are_skipped_or_refused() {
     for kind in [2 | 64, 3 | 64, 4 | 16, 4 | 32, 0x86 | 8] {
         let intra = [&SYNC[..], &unit(2, &[20, 0, 0])].concat();
         let sync = if kind & 7 == 2 { SYNC.to_vec() } else { vec![] };
-        let units = [head.clone(), intra, sync, unit(kind, &[20, 32, 2, 0, 0, 0, 0, 0])];
+        let units = [head.clone(), intra, sync, unit(kind, &[20, 8, 2, 0, 0, 0, 0, 0])];
         is_unsupported(&stream(&units), "flags");
     }
 }
@@ -187,7 +191,7 @@ fn payloads_must_be_possible() {
     refused(intra(&[20]), "shorter");
     refused(intra(&[20, 0]), "shorter");
     refused(intra(&[20 | 64, 0, 0]), "motion");
-    refused(intra(&[20, 7 << 2, 0]), "lanes");
+    refused(intra(&[20, 7, 0]), "lanes");
     refused([&SYNC[..], &unit(2 | 8, &[20, 0, 0, 1, 2, 3])].concat(), "shorter");
     refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0, 1])].concat(), "shorter");
     refused([&SYNC[..], &unit(2 | 32, &[20, 0, 0, 0x80, 0, 1])].concat(), "longer than");
@@ -447,12 +451,29 @@ fn a_broken_index_at_the_end_is_not_used() {
 fn long_sequences_of_any_rhythm_are_read() {
     let mut writer = Writer::new(header()).unwrap();
     let mut bytes = writer.start().unwrap();
-    for i in 0..30 {
-        let pair = Pair { shown: 1 + i % 2, ..pair(i % 11 == 0, 20) };
-        bytes.extend(writer.pair(&pair, false).unwrap());
+    for i in 0..100 {
+        let unit = CodedUnit { shown: 1 + i % 2, ..coded(i % 41 == 0, 20) };
+        bytes.extend(writer.unit(&unit, false).unwrap());
     }
     bytes.extend(writer.end(None).unwrap());
     parse(&bytes).1.unwrap();
+}
+
+#[test]
+fn up_to_31_lost_units_are_noticed_at_once() {
+    let mut writer = Writer::new(header()).unwrap();
+    let start = writer.start().unwrap();
+    let mut piece = |i| writer.unit(&coded(i == 0, 20), false).unwrap();
+    let units: Vec<Vec<u8>> = (0..40).map(&mut piece).collect();
+    for lost in 1..=32 {
+        let lossy = [&start[..], &units[..3].concat(), &units[3 + lost]].concat();
+        if lost < 32 {
+            is_corrupt(&lossy, "lost or swapped");
+        } else {
+            // The end unit tells.
+            assert!(matches!(error_of(&lossy), Error::Truncated { .. }));
+        }
+    }
 }
 
 #[test]
@@ -461,7 +482,7 @@ fn random_access_units_tell_how_many_frames_are_lost() {
     // Two of the first four units: the second random-access unit still knows its frame.
     let lossy = [&pieces[..4], &pieces[6..]].concat().concat();
     let (units, _) = parse(&lossy);
-    let frames: Vec<u64> = units.iter().filter_map(|unit| unit.frame).collect();
+    let frames: Vec<u64> = units.iter().filter_map(first_frame).collect();
     assert_eq!(frames, [0, 2, 8, 10, 12, 14]);
     // The end unit counts all units; after its protest it can be had all the same.
     is_corrupt(&lossy, "end unit counts 15 frames in 8 units");

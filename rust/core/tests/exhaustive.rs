@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{header, pair, parse_all};
+use common::{coded, header, parse_all};
 use ui2c_core::Error;
 use ui2c_core::bitstream::{Limits, MAGIC, VERSION, Writer, crc32c};
 use ui2c_core::rans::{Decoder, Encoder, Loops, MAX_LOG2_LANES, Tables};
@@ -13,7 +13,7 @@ fn container() -> Vec<u8> {
     let mut bytes = writer.start().unwrap();
     bytes.extend(writer.metadata("k", "v").unwrap());
     for i in 0..4 {
-        bytes.extend(writer.pair(&pair(i % 2 == 0, i), i == 2).unwrap());
+        bytes.extend(writer.unit(&coded(i % 2 == 0, i), i == 2).unwrap());
     }
     bytes.extend(writer.end(Some(1)).unwrap());
     bytes

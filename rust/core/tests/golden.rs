@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
-use ui2c_core::bitstream::{Content, Limits, Pair, Parser, Writer};
+use ui2c_core::bitstream::{CodedUnit, Content, Limits, Parser, Writer};
 use ui2c_core::cpu::Level;
 use ui2c_core::motion::field;
 use ui2c_core::rans::{Decoder, Encoder, Loops, Tables};
@@ -27,7 +27,7 @@ fn tables() -> Tables {
 
 /// A unit of the golden stream, with what it is coded with and decodes to.
 struct Unit {
-    pair: Pair,
+    coded: CodedUnit,
     indexes: Vec<u8>,
     symbols: Vec<i16>,
 }
@@ -45,14 +45,14 @@ fn contents() -> (Vec<Content>, Vec<Unit>) {
     });
     let (indexes, symbols) = (read("coder.indexes"), words("coder.symbols"));
     let (mut indexes, mut symbols) = (indexes.into_iter(), symbols.into_iter().map(|s| s as i16));
-    let pairs = contents.iter().filter_map(|content| match content {
-        Content::Pair(pair) => Some(pair.clone()),
+    let coded = contents.iter().filter_map(|content| match content {
+        Content::Coded { unit, .. } => Some(unit.clone()),
         _ => None,
     });
-    let units = pairs.zip(counts.unwrap()).map(|(pair, count)| {
+    let units = coded.zip(counts.unwrap()).map(|(coded, count)| {
         let count = count.parse().unwrap();
         Unit {
-            pair,
+            coded,
             indexes: indexes.by_ref().take(count).collect(),
             symbols: symbols.by_ref().take(count).collect(),
         }
@@ -67,12 +67,12 @@ fn symbols_are_as_ever_at_every_level() {
     let tables = tables();
     for loops in Loops::available() {
         for unit in contents().1 {
-            let mut decoder = Decoder::new(unit.pair.stream, unit.pair.log2_lanes).unwrap();
+            let mut decoder = Decoder::new(unit.coded.stream, unit.coded.log2_lanes).unwrap();
             decoder.set_loops(loops);
             let mut symbols = vec![0; unit.indexes.len()];
             decoder.get_slice(&tables, &unit.indexes, &mut symbols).unwrap();
             decoder.finish().unwrap();
-            assert!(symbols == unit.symbols, "{loops}, {} lanes", 1 << unit.pair.log2_lanes);
+            assert!(symbols == unit.symbols, "{loops}, {} lanes", 1 << unit.coded.log2_lanes);
         }
     }
 }
@@ -106,10 +106,10 @@ fn write(contents: &[Content], streams: &[(u8, Vec<u8>)]) -> Vec<u8> {
     for (i, content) in contents.iter().enumerate() {
         bytes.extend(match content {
             Content::Metadata { key, value } => writer.metadata(key, value).unwrap(),
-            Content::Pair(pair) => {
+            Content::Coded { unit, .. } => {
                 let repeated = i > 1 && matches!(contents[i - 1], Content::Sequence(_));
                 let (log2_lanes, stream) = streams.next().unwrap();
-                writer.pair(&Pair { log2_lanes, stream, ..pair.clone() }, repeated).unwrap()
+                writer.unit(&CodedUnit { log2_lanes, stream, ..unit.clone() }, repeated).unwrap()
             }
             Content::End(end) => writer.end(end.feature_hash).unwrap(),
             _ => vec![],

@@ -6,8 +6,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{header, pair, parse_all};
-use ui2c_core::bitstream::{Limits, Pair, Parser, SYNC, Writer, crc32c, index_at_end};
+use common::{coded, header, parse_all};
+use ui2c_core::bitstream::{CodedUnit, Limits, Parser, SYNC, Writer, crc32c, index_at_end};
 use ui2c_core::yuv::{Format, Reader};
 
 /// Counts what is allocated.
@@ -57,7 +57,7 @@ fn memory_grows_with_what_is_there() {
 
     // A long stream of small units in small pieces.
     let unit = |writer: &mut Writer, intra| {
-        writer.pair(&Pair { stream: vec![1; 1000], ..pair(intra, 1) }, false).unwrap()
+        writer.unit(&CodedUnit { stream: vec![1; 1000], ..coded(intra, 1) }, false).unwrap()
     };
     let used = peak(|| {
         let mut writer = Writer::new(header()).unwrap();

@@ -1,53 +1,7 @@
-//! Checks of arguments, with messages that name them.
+//! Checks of numbers, with messages that name the argument.
 
-use numpy::{
-    Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype,
-};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-
-/// `argument` as an array of T whose elements lie side by side in C order; any shape.
-///
-/// # Errors
-/// `ValueError` if it is anything else.
-pub fn contiguous<'py, T: Element>(
-    argument: &Bound<'py, PyAny>,
-    name: &str,
-) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    let wrong = || {
-        let element = dtype::<T>(argument.py());
-        PyValueError::new_err(format!("{name}: want a contiguous array of {element}"))
-    };
-    let array: PyReadonlyArrayDyn<'py, T> = argument.extract().map_err(|_| wrong())?;
-    if !array.is_c_contiguous() || array.as_slice().is_err() {
-        return Err(wrong());
-    }
-    Ok(array)
-}
-
-/// `argument` as an array of T of this shape that can be written to, its elements side by side in C
-/// order.
-///
-/// # Errors
-/// `ValueError` if it is anything else, or borrowed at the moment.
-pub fn writable<'py, T: Element>(
-    argument: &Bound<'py, PyAny>,
-    name: &str,
-    shape: &[usize],
-) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
-    let wrong = || {
-        let element = dtype::<T>(argument.py());
-        PyValueError::new_err(format!(
-            "{name}: want a writable contiguous array of {element} of shape {shape:?}"
-        ))
-    };
-    let array = argument.cast::<PyArrayDyn<T>>().map_err(|_| wrong())?;
-    let fits = array.is_c_contiguous() && array.shape() == shape;
-    if !fits || !array.try_readwrite().is_ok_and(|mut a| a.as_slice_mut().is_ok()) {
-        return Err(wrong());
-    }
-    Ok(array.clone())
-}
 
 /// `value` as a T.
 ///

@@ -5,11 +5,11 @@ use numpy::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ui2c_core::motion::blocks::{self, Aim, Blend, Cell};
+use ui2c_core::motion::blocks::{self, Blend, Cell};
 use ui2c_core::motion::{Gradients, Sample, Vector};
 
+use crate::arrays::{NumpyPlanes, borrow, plane};
 use crate::errors::convert;
-use crate::motion::{NumpyPlanes, borrow, plane};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Blocks>()?;
@@ -87,7 +87,7 @@ pub fn guesses(array: &Bound<'_, PyAny>) -> PyResult<Vec<Vector>> {
 
 /// The blocks worth their bits, or None; luma planes `[height, width]`.
 #[pyfunction]
-#[pyo3(signature = (source, base, other, guesses, *, lagrangian, shift = 0, bit_depth = 8, trust = None))]
+#[pyo3(signature = (source, base, other, guesses, *, lagrangian, trust, shift = 0, bit_depth = 8))]
 #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 fn search_blocks<'py>(
     source: &Bound<'py, PyAny>,
@@ -95,17 +95,16 @@ fn search_blocks<'py>(
     other: &Bound<'py, PyAny>,
     guesses: &Bound<'py, PyAny>,
     lagrangian: f32,
+    trust: f32,
     shift: u32,
     bit_depth: u32,
-    trust: Option<f32>,
 ) -> PyResult<Option<Blocks>> {
     let guesses = self::guesses(guesses)?;
-    let aim = trust.map_or(Aim::Shown, Aim::Predicts);
     let planes = [source, base, other];
     if bit_depth == 8 {
-        search_typed::<u8>(planes, &guesses, bit_depth, lagrangian, shift, aim)
+        search_typed::<u8>(planes, &guesses, bit_depth, lagrangian, shift, trust)
     } else {
-        search_typed::<u16>(planes, &guesses, bit_depth, lagrangian, shift, aim)
+        search_typed::<u16>(planes, &guesses, bit_depth, lagrangian, shift, trust)
     }
 }
 
@@ -115,7 +114,7 @@ fn search_typed<S: Sample + Element>(
     bit_depth: u32,
     lagrangian: f32,
     shift: u32,
-    aim: Aim,
+    trust: f32,
 ) -> PyResult<Option<Blocks>> {
     let py = source.py();
     let axes = ["height", "width"];
@@ -128,7 +127,8 @@ fn search_typed<S: Sample + Element>(
         plane(&other, other.shape())?,
     ];
     let [source, base, other] = planes;
-    let search = || blocks::search(source, base, other, guesses, bit_depth, lagrangian, shift, aim);
+    let search =
+        || blocks::search(source, base, other, guesses, bit_depth, lagrangian, shift, trust);
     Ok(py.detach(search).map_err(convert)?.map(Blocks))
 }
 

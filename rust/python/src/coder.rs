@@ -10,23 +10,15 @@ use ui2c_core::cpu::Level;
 use ui2c_core::motion::{blocks, field};
 use ui2c_core::{postfilter, rans};
 
-use crate::arguments::{contiguous, number, writable};
+use crate::arguments::number;
+use crate::arrays::{contiguous, writable};
 use crate::blocks::{Blocks, guesses};
 use crate::errors::convert;
+use crate::motion::field_shape;
 use crate::postfilter::{Filters, filter_sets};
 
 /// More cells than the largest picture of the format has at the finest step.
 const MAX_CELLS: usize = 4096 * 4096;
-
-/// (frames, columns) of a motion field.
-pub fn field_shape(vectors: &PyReadonlyArrayDyn<'_, i16>) -> PyResult<(usize, usize)> {
-    match vectors.shape() {
-        &[frames, _, columns, 2] => Ok((frames, columns)),
-        shape => Err(PyValueError::new_err(format!(
-            "vectors must be [frames, rows, columns, 2], not {shape:?}"
-        ))),
-    }
-}
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Tables>()?;

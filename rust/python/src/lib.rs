@@ -3,18 +3,21 @@
 use pyo3::prelude::*;
 
 mod arguments;
+mod arrays;
 mod blocks;
 mod coder;
 mod errors;
 mod motion;
 mod postfilter;
 mod stream;
+mod units;
 mod video;
 
 #[pymodule(gil_used = false)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(m)?;
     coder::register(m)?;
+    units::register(m)?;
     stream::register(m)?;
     blocks::register(m)?;
     motion::register(m)?;

@@ -1,13 +1,14 @@
+//! Motion fields.
+
 use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArray4, PyArrayDyn, PyArrayMethods,
-    PyReadonlyArrayDyn, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArray4, PyArrayMethods, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use ui2c_core::motion::{self, Effort, Field, Gradients, Plane, Sample};
 
-use crate::arguments::contiguous;
-use crate::coder::field_shape;
+use crate::arrays::{NumpyPlanes, borrow, contiguous, plane};
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -19,6 +20,16 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(motion_bits, m)?)
 }
 
+/// (frames, columns) of a motion field.
+pub fn field_shape(vectors: &PyReadonlyArrayDyn<'_, i16>) -> PyResult<(usize, usize)> {
+    match vectors.shape() {
+        &[frames, _, columns, 2] => Ok((frames, columns)),
+        shape => Err(PyValueError::new_err(format!(
+            "vectors must be [frames, rows, columns, 2], not {shape:?}"
+        ))),
+    }
+}
+
 /// What the field costs in the stream, bits.
 #[pyfunction]
 fn motion_bits(vectors: &Bound<'_, PyAny>) -> PyResult<f64> {
@@ -27,9 +38,6 @@ fn motion_bits(vectors: &Bound<'_, PyAny>) -> PyResult<f64> {
     let (vectors, _) = vectors.as_slice()?.as_chunks::<2>();
     motion::field::cost(frames, columns, vectors).map_err(convert)
 }
-
-pub type NumpyPlane<'py, S> = Bound<'py, PyArray2<S>>;
-pub type NumpyPlanes<'py, S> = (NumpyPlane<'py, S>, NumpyPlane<'py, S>, NumpyPlane<'py, S>);
 
 #[pyfunction]
 #[pyo3(signature = (
@@ -246,33 +254,7 @@ fn compensate_adjoint<'py>(
     Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?))
 }
 
-/// The array as C-contiguous elements of type `T`, or a ValueError that names the argument.
-pub fn borrow<'py, T: Element>(
-    array: &Bound<'py, PyAny>,
-    name: &str,
-    dimensions: &[&str],
-) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    let error = |what: String| PyValueError::new_err(format!("{name} must be {what}"));
-    let dtype = T::get_dtype(array.py());
-    let array =
-        array.cast::<PyArrayDyn<T>>().map_err(|_| error(format!("a NumPy array of {dtype}")))?;
-    if array.ndim() != dimensions.len() {
-        return Err(error(format!("[{}], not {:?}", dimensions.join(", "), array.shape())));
-    }
-    if !array.is_c_contiguous() {
-        return Err(error("C-contiguous".into()));
-    }
-    array.try_readonly().map_err(|_| error("free to read".into()))
-}
-
-pub fn plane<'a, S: Sample + Element>(
-    array: &'a PyReadonlyArrayDyn<S>,
-    shape: &[usize],
-) -> PyResult<Plane<'a, S>> {
-    Plane::new(shape[1], shape[0], array.as_slice()?).map_err(convert)
-}
-
-pub fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
+fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
     let vectors = borrow::<i16>(vectors, "vectors", &["frames", "rows", "columns", "2"])?;
     let &[frames, rows, columns, 2] = vectors.shape() else {
         return Err(PyValueError::new_err("vectors must have 2 components"));

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use ui2c_core::motion::{Plane, Sample};
 use ui2c_core::postfilter::{self, CLASSES, Designer, TAPS};
 
+use crate::arrays::{NumpyPlanes, borrow, plane};
 use crate::errors::convert;
-use crate::motion::{NumpyPlanes, borrow, plane};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Filters>()?;

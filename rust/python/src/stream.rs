@@ -1,16 +1,15 @@
-//! The bitstream.
+//! Writing and reading the bitstream.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use ui2c_core::bitstream::{self, Content, Entry, Pair};
+use ui2c_core::bitstream::{self, CodedUnit};
 
-use crate::arguments::{fraction, number};
+use crate::arguments::number;
 use crate::errors::convert;
+use crate::units::{SequenceHeader, Unit, index, typed};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Limits>()?;
-    m.add_class::<SequenceHeader>()?;
-    m.add_class::<Unit>()?;
     m.add_class::<Writer>()?;
     m.add_class::<Parser>()?;
     m.add_function(wrap_pyfunction!(crc32c, m)?)?;
@@ -74,193 +73,6 @@ impl Limits {
     }
 }
 
-/// What holds for the whole sequence.
-#[pyclass(module = "ui2c._core", frozen)]
-struct SequenceHeader(bitstream::SequenceHeader);
-
-#[pymethods]
-impl SequenceHeader {
-    #[new]
-    #[pyo3(signature = (
-        *,
-        width,
-        height,
-        bit_depth = 8,
-        color_primaries = 2,
-        transfer = 2,
-        matrix = 2,
-        full_range = false,
-        timebase = (1, 25),
-        frame_ticks = 1,
-        sample_aspect = (1, 1),
-        frames_per_unit = 2,
-        model_id,
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "all are keywords in Python")]
-    fn new(
-        width: i64,
-        height: i64,
-        bit_depth: i64,
-        color_primaries: i64,
-        transfer: i64,
-        matrix: i64,
-        full_range: bool,
-        timebase: (i64, i64),
-        frame_ticks: i64,
-        sample_aspect: (i64, i64),
-        frames_per_unit: i64,
-        model_id: &[u8],
-    ) -> PyResult<Self> {
-        let header = bitstream::SequenceHeader {
-            width: number(width, "width")?,
-            height: number(height, "height")?,
-            bit_depth: number(bit_depth, "bit_depth")?,
-            color_primaries: number(color_primaries, "color_primaries")?,
-            transfer: number(transfer, "transfer")?,
-            matrix: number(matrix, "matrix")?,
-            full_range,
-            timebase: fraction(timebase, "timebase")?,
-            frame_ticks: number(frame_ticks, "frame_ticks")?,
-            sample_aspect: fraction(sample_aspect, "sample_aspect")?,
-            frames_per_unit: number(frames_per_unit, "frames_per_unit")?,
-            model_id: model_id.try_into().map_err(|_| {
-                let what = format!("model_id: {} bytes, want 8", model_id.len());
-                convert(ui2c_core::Error::InvalidArgument { what })
-            })?,
-        };
-        header.check().map_err(convert)?;
-        Ok(Self(header))
-    }
-
-    #[getter]
-    fn width(&self) -> u32 {
-        self.0.width
-    }
-
-    #[getter]
-    fn height(&self) -> u32 {
-        self.0.height
-    }
-
-    #[getter]
-    fn bit_depth(&self) -> u8 {
-        self.0.bit_depth
-    }
-
-    #[getter]
-    fn color_primaries(&self) -> u8 {
-        self.0.color_primaries
-    }
-
-    #[getter]
-    fn transfer(&self) -> u8 {
-        self.0.transfer
-    }
-
-    #[getter]
-    fn matrix(&self) -> u8 {
-        self.0.matrix
-    }
-
-    #[getter]
-    fn full_range(&self) -> bool {
-        self.0.full_range
-    }
-
-    #[getter]
-    fn timebase(&self) -> (u32, u32) {
-        self.0.timebase
-    }
-
-    #[getter]
-    fn frame_ticks(&self) -> u32 {
-        self.0.frame_ticks
-    }
-
-    #[getter]
-    fn sample_aspect(&self) -> (u32, u32) {
-        self.0.sample_aspect
-    }
-
-    #[getter]
-    fn frames_per_unit(&self) -> u8 {
-        self.0.frames_per_unit
-    }
-
-    #[getter]
-    fn model_id<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.model_id)
-    }
-}
-
-/// One unit of the stream. Fields that a kind does not have are None.
-#[pyclass(module = "ui2c._core", frozen, get_all)]
-#[derive(Default)]
-struct Unit {
-    kind: &'static str,
-    offset: u64,
-    size: u64,
-    frame: Option<u64>,
-    header: Option<Py<SequenceHeader>>,
-    qp: Option<u8>,
-    cycle: Option<u8>,
-    motion_step: Option<u8>,
-    log2_lanes: Option<u8>,
-    shown: Option<u8>,
-    feature_hash: Option<u32>,
-    ticks: Option<Py<PyTuple>>,
-    stream: Option<Py<PyBytes>>,
-    metadata: Option<(String, String)>,
-    frames: Option<u64>,
-    index: Option<Py<PyTuple>>,
-}
-
-impl Unit {
-    fn new(py: Python<'_>, unit: bitstream::Unit) -> PyResult<Self> {
-        let common =
-            Self { offset: unit.offset, size: unit.size, frame: unit.frame, ..Self::default() };
-        Ok(match unit.content {
-            Content::Sequence(header) => Self {
-                kind: "sequence",
-                header: Some(Py::new(py, SequenceHeader(header))?),
-                ..common
-            },
-            Content::Pair(pair) => Self {
-                kind: if pair.intra { "intra" } else { "inter" },
-                qp: Some(pair.qp),
-                cycle: Some(pair.cycle),
-                motion_step: Some(pair.motion_step),
-                log2_lanes: Some(pair.log2_lanes),
-                shown: Some(pair.shown),
-                feature_hash: pair.feature_hash,
-                ticks: pair
-                    .ticks
-                    .map(|ticks| PyTuple::new(py, ticks).map(Bound::unbind))
-                    .transpose()?,
-                stream: Some(PyBytes::new(py, &pair.stream).unbind()),
-                ..common
-            },
-            Content::Metadata { key, value } => {
-                Self { kind: "metadata", metadata: Some((key, value)), ..common }
-            }
-            Content::End(end) => Self {
-                kind: "end",
-                frames: Some(end.frames),
-                feature_hash: end.feature_hash,
-                ..common
-            },
-            Content::Index(entries) => {
-                Self { kind: "index", index: Some(index(py, entries)?.unbind()), ..common }
-            }
-            Content::Unknown => Self { kind: "unknown", ..common },
-        })
-    }
-}
-
-fn index(py: Python<'_>, entries: Vec<Entry>) -> PyResult<Bound<'_, PyTuple>> {
-    PyTuple::new(py, entries.into_iter().map(|entry| (entry.offset, entry.frame)))
-}
-
 /// Turns units into bytes, to be written in the order of the calls; never seeks.
 #[pyclass(module = "ui2c._core")]
 struct Writer(bitstream::Writer);
@@ -290,7 +102,6 @@ impl Writer {
         *,
         intra,
         qp,
-        cycle,
         motion_step,
         log2_lanes,
         shown,
@@ -305,7 +116,6 @@ impl Writer {
         py: Python<'py>,
         intra: bool,
         qp: i64,
-        cycle: i64,
         motion_step: i64,
         log2_lanes: i64,
         shown: i64,
@@ -317,10 +127,9 @@ impl Writer {
         let ticks = ticks
             .map(|ticks| ticks.into_iter().map(|ticks| number(ticks, "ticks")).collect())
             .transpose()?;
-        let pair = Pair {
+        let unit = CodedUnit {
             intra,
             qp: number(qp, "qp")?,
-            cycle: number(cycle, "cycle")?,
             motion_step: number(motion_step, "motion_step")?,
             log2_lanes: number(log2_lanes, "log2_lanes")?,
             shown: number(shown, "shown")?,
@@ -328,8 +137,8 @@ impl Writer {
             ticks,
             stream: stream.to_vec(),
         };
-        let unit = py.detach(|| self.0.pair(&pair, repeat_header));
-        bytes(py, unit)
+        let written = py.detach(|| self.0.unit(&unit, repeat_header));
+        bytes(py, written)
     }
 
     /// End unit and index.
@@ -373,9 +182,9 @@ impl Parser {
     }
 
     /// The next unit; None when more bytes are needed, or after close() when all is read.
-    fn next_unit(&mut self, py: Python<'_>) -> PyResult<Option<Unit>> {
+    fn next_unit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, Unit>>> {
         let unit = py.detach(|| self.0.next_unit()).map_err(convert)?;
-        unit.map(|unit| Unit::new(py, unit)).transpose()
+        unit.map(|unit| typed(py, unit)).transpose()
     }
 
     /// After an error: skip to the next random-access unit; False if none is in what was fed.

@@ -7,7 +7,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use ui2c_core::yuv::{Format, Frame, FrameRef, Reader, Writer};
 
-use crate::arguments::{contiguous, fraction, number};
+use crate::arguments::{fraction, number};
+use crate::arrays::contiguous;
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

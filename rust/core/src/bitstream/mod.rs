@@ -17,7 +17,7 @@ pub use crc::crc32c;
 pub use header::SequenceHeader;
 pub use limits::Limits;
 pub use parser::Parser;
-pub use unit::{Content, End, Entry, Pair, Unit, index_at_end};
+pub use unit::{CodedUnit, Content, End, Entry, Unit, index_at_end};
 pub use writer::Writer;
 
 /// The first bytes of every stream; they do not survive a change of line ends or a loss of the
@@ -30,5 +30,5 @@ pub const VERSION: [u8; 2] = [1, 0];
 /// Stands before every random-access unit. Its first byte is no valid unit type.
 pub const SYNC: [u8; 4] = *b"\x7f\xd3\x2c\x8b";
 
-/// Pairs are numbered modulo this, so that a lost or swapped one is noticed.
-const NUMBER_MODULUS: u8 = 8;
+/// Coded units are numbered modulo this, so that a lost or swapped one is noticed.
+const NUMBER_MODULUS: u8 = 32;

@@ -224,15 +224,7 @@ impl Parser {
             self.wasted_at = Some(offset);
         }
         let content = content?;
-        let unit = Unit {
-            offset: self.offset,
-            size: size + sync_size as u64,
-            frame: match &content {
-                Content::Pair(pair) => Some(sequence.frames() - u64::from(pair.shown)),
-                _ => None,
-            },
-            content,
-        };
+        let unit = Unit { offset: self.offset, size: size + sync_size as u64, content };
         Ok(Some((unit, sequence)))
     }
 

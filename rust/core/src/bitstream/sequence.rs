@@ -1,7 +1,7 @@
 //! Which unit may follow which, and what they add up to.
 
 use super::frame::{ANCILLARY, END, Frame, INDEX, INTER, INTRA, METADATA, SEQUENCE};
-use super::unit::{Content, End, Entry, Pair, parse_index, parse_metadata, reject_flags};
+use super::unit::{CodedUnit, Content, End, Entry, parse_index, parse_metadata, reject_flags};
 use super::{Limits, NUMBER_MODULUS, SYNC, SequenceHeader, crc32c};
 use crate::{Error, Result};
 
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(super) struct Sequence {
     place: Place,
     header: Option<SequenceHeader>,
-    /// Frames, shown or lost, and pairs so far.
+    /// Frames, shown or lost, and coded units so far.
     frames: u64,
     units: u64,
     /// The number that the next inter unit must have.
@@ -30,7 +30,7 @@ enum Place {
     /// A repeated header has been read: its random-access unit must follow.
     RandomAccess,
     /// Anything.
-    Pairs,
+    Units,
     /// The index may follow.
     End,
     /// Nothing may follow.
@@ -65,11 +65,6 @@ impl Sequence {
         self.header.as_ref()
     }
 
-    /// Frames of the sequence up to here.
-    pub(super) fn frames(&self) -> u64 {
-        self.frames
-    }
-
     /// Whether the end unit has been read.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.place, Place::End | Place::Index)
@@ -93,9 +88,9 @@ impl Sequence {
         }
         match frame.kind() {
             SEQUENCE => self.take_header(frame, synced, limits),
-            INTRA | INTER => self.take_pair(frame, synced, limits),
+            INTRA | INTER => self.take_unit(frame, synced, limits),
             kind if synced => Err(misplaced(frame, kind)),
-            END if self.place == Place::Pairs || self.place == Place::Header => {
+            END if self.place == Place::Units || self.place == Place::Header => {
                 self.take_end(frame)
             }
             INDEX if self.place == Place::End => self.take_index(frame),
@@ -103,7 +98,7 @@ impl Sequence {
             kind if kind & ANCILLARY == 0 => Err(Error::Unsupported {
                 what: format!("unit of kind {kind} at byte {}", frame.offset),
             }),
-            kind if self.place != Place::Pairs && self.place != Place::Header => {
+            kind if self.place != Place::Units && self.place != Place::Header => {
                 Err(misplaced(frame, kind))
             }
             METADATA => parse_metadata(frame),
@@ -122,7 +117,7 @@ impl Sequence {
                     format!("header of minor version {minor} in a file of {expected}"),
                 ));
             }
-            Place::Header | Place::Pairs if synced => Place::RandomAccess,
+            Place::Header | Place::Units if synced => Place::RandomAccess,
             _ => return Err(misplaced(frame, SEQUENCE)),
         };
         if self.header.as_ref().is_some_and(|first| *first != header) {
@@ -151,16 +146,16 @@ impl Sequence {
         Ok(Content::Sequence(header))
     }
 
-    fn take_pair(&mut self, frame: &Frame, synced: bool, limits: &Limits) -> Result<Content> {
+    fn take_unit(&mut self, frame: &Frame, synced: bool, limits: &Limits) -> Result<Content> {
         let fits = match (frame.kind(), self.place) {
             (INTRA, Place::RandomAccess) => !synced,
-            (INTRA, Place::Header | Place::Pairs) => synced,
-            (INTER, Place::Pairs) => !synced,
+            (INTRA, Place::Header | Place::Units) => synced,
+            (INTER, Place::Units) => !synced,
             _ => false,
         };
         let header = self.header.as_ref().filter(|_| fits);
         let header = header.ok_or_else(|| misplaced(frame, frame.kind()))?;
-        let (pair, number, first_frame) = Pair::parse(frame, header)?;
+        let (unit, number, first_frame) = CodedUnit::parse(frame, header)?;
         // What is lost before a random-access unit does not keep anyone from going on there; its
         // frame number tells, and so does the end unit.
         let in_place = match first_frame {
@@ -170,7 +165,8 @@ impl Sequence {
         if !in_place {
             return Err(Error::corrupt(frame.offset, "units before this one are lost or swapped"));
         }
-        let frames = first_frame.unwrap_or(self.frames).saturating_add(pair.shown.into());
+        let first = first_frame.unwrap_or(self.frames);
+        let frames = first.saturating_add(unit.shown.into());
         if frames > limits.max_frames {
             return Err(Error::Limit {
                 what: format!("more than the {} frames that are wanted", limits.max_frames),
@@ -179,8 +175,8 @@ impl Sequence {
         self.frames = frames;
         self.units += 1;
         self.number = (number + 1) % NUMBER_MODULUS;
-        self.place = Place::Pairs;
-        Ok(Content::Pair(pair))
+        self.place = Place::Units;
+        Ok(Content::Coded { frame: first, unit })
     }
 
     fn take_end(&mut self, frame: &Frame) -> Result<Content> {

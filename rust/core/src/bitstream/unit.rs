@@ -2,12 +2,11 @@
 
 use super::fields::{Fields, put_varint};
 use super::frame::{Frame, HAS_HASH, HAS_TIMING, INDEX, INTRA, LAST_HIDDEN};
-use super::{Limits, NUMBER_MODULUS, SequenceHeader};
+use super::{Limits, SequenceHeader};
 use crate::rans::MAX_LOG2_LANES;
 use crate::{Error, Result};
 
 const MAX_QP: u8 = 63;
-const CYCLE_LENGTH: u8 = 4;
 /// The motion grid of each code, in luma samples; 0 for no field.
 const MOTION_STEPS: [u8; 4] = [0, 16, 32, 64];
 /// Bytes from one random-access point to the next at least: sync word, framing, two fields.
@@ -20,8 +19,6 @@ pub struct Unit {
     pub offset: u64,
     /// Bytes it takes, sync word, framing and checksum included.
     pub size: u64,
-    /// Of a pair: number of its first shown frame, counting the frames of the sequence from 0.
-    pub frame: Option<u64>,
     pub content: Content,
 }
 
@@ -29,7 +26,11 @@ pub struct Unit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Sequence(SequenceHeader),
-    Pair(Pair),
+    Coded {
+        /// Number of its first shown frame, counting the frames of the sequence from 0.
+        frame: u64,
+        unit: CodedUnit,
+    },
     Metadata {
         key: String,
         value: String,
@@ -40,15 +41,13 @@ pub enum Content {
     Unknown,
 }
 
-/// The frames that one unit codes: two, or one in the single-frame variant.
+/// An intra or inter unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct CodedUnit {
     /// Depends on nothing before it.
     pub intra: bool,
     /// 0 (best) to 63 (smallest).
     pub qp: u8,
-    /// Position in the quality cycle of four units, 0 to 3.
-    pub cycle: u8,
     /// Distance of motion vectors in luma samples: 16, 32, 64, or 0 for no motion field.
     pub motion_step: u8,
     pub log2_lanes: u8,
@@ -83,7 +82,7 @@ pub struct Entry {
     pub frame: u64,
 }
 
-impl Pair {
+impl CodedUnit {
     /// # Errors
     /// `InvalidArgument` that names the first field that is out of range.
     pub(super) fn check(&self, header: &SequenceHeader) -> Result<()> {
@@ -93,7 +92,6 @@ impl Pair {
                 .ok_or_else(|| Error::invalid(format!("{name}: {value}, want 0 to {limit}")))
         };
         at_most("qp", self.qp, MAX_QP)?;
-        at_most("cycle", self.cycle, CYCLE_LENGTH - 1)?;
         at_most("log2_lanes", self.log2_lanes, MAX_LOG2_LANES)?;
         if !MOTION_STEPS.contains(&self.motion_step) || self.intra && self.motion_step != 0 {
             return Err(Error::invalid(format!(
@@ -128,13 +126,13 @@ impl Pair {
             | flag(self.ticks.is_some(), HAS_TIMING)
     }
 
-    /// `number` is the count of pairs before this one modulo 8, `frame` that of shown frames,
-    /// which random-access units tell. The values have been checked.
+    /// `number` is the count of coded units before this one modulo 32, `frame` that of shown
+    /// frames, which random-access units tell. The values have been checked.
     pub(super) fn payload(&self, number: u8, frame: u64) -> Vec<u8> {
         let grid = MOTION_STEPS.iter().position(|&step| step == self.motion_step).unwrap_or(0);
         let mut bytes = Vec::with_capacity(self.stream.len() + 16);
         bytes.push(self.qp | (grid as u8) << 6);
-        bytes.push(self.cycle | self.log2_lanes << 2 | number << 5);
+        bytes.push(self.log2_lanes | number << 3);
         if self.intra {
             put_varint(&mut bytes, frame);
         }
@@ -148,7 +146,7 @@ impl Pair {
         bytes
     }
 
-    /// The pair, its number, and that of its first frame if it is a random-access unit.
+    /// The unit, its number, and that of its first frame if it is a random-access unit.
     pub(super) fn parse(frame: &Frame, header: &SequenceHeader) -> Result<(Self, u8, Option<u64>)> {
         let intra = frame.kind() == INTRA;
         let flags = frame.flags();
@@ -156,7 +154,7 @@ impl Pair {
         let mut fields = Fields::new(frame.payload(), frame.payload_offset());
         let [first, second] = fields.bytes()?;
         let first_frame = intra.then(|| fields.varint()).transpose()?;
-        let (grid, log2_lanes) = (first >> 6, second >> 2 & 7);
+        let (grid, log2_lanes, number) = (first >> 6, second & 7, second >> 3);
         let corrupt = |what: String| Err(Error::corrupt(frame.offset, what));
         if intra && grid != 0 {
             return corrupt("random-access unit with a motion field".into());
@@ -172,10 +170,9 @@ impl Pair {
             return corrupt("unit without timing, and the header has none".into());
         }
         let shown = header.frames_per_unit - hidden;
-        let pair = Self {
+        let unit = Self {
             intra,
             qp: first & MAX_QP,
-            cycle: second & (CYCLE_LENGTH - 1),
             motion_step: MOTION_STEPS[usize::from(grid)],
             log2_lanes,
             shown,
@@ -185,7 +182,7 @@ impl Pair {
                 .transpose()?,
             stream: fields.take_rest().to_vec(),
         };
-        Ok((pair, second >> 5 & (NUMBER_MODULUS - 1), first_frame))
+        Ok((unit, number, first_frame))
     }
 }
 

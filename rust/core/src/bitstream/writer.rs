@@ -1,7 +1,7 @@
 //! Turns units into bytes; never seeks.
 
 use super::frame::{END, INDEX, INTER, INTRA, METADATA, SEQUENCE, put_unit};
-use super::unit::{End, Entry, Pair, index_payload, metadata_payload};
+use super::unit::{CodedUnit, End, Entry, index_payload, metadata_payload};
 use super::{MAGIC, NUMBER_MODULUS, SYNC, SequenceHeader, VERSION};
 use crate::{Error, Result};
 
@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub struct Writer {
     header: SequenceHeader,
     progress: Progress,
-    /// Bytes, shown frames and pairs so far.
+    /// Bytes, shown frames and coded units so far.
     size: u64,
     frames: u64,
     units: u64,
@@ -67,30 +67,30 @@ impl Writer {
     /// # Errors
     /// `InvalidArgument` for a field out of range, an inter unit at the beginning or with a header
     /// to repeat, or outside of `start` … `end`.
-    pub fn pair(&mut self, pair: &Pair, repeat_header: bool) -> Result<Vec<u8>> {
+    pub fn unit(&mut self, unit: &CodedUnit, repeat_header: bool) -> Result<Vec<u8>> {
         self.expect(Progress::Started)?;
-        pair.check(&self.header)?;
-        if !pair.intra && self.units == 0 {
+        unit.check(&self.header)?;
+        if !unit.intra && self.units == 0 {
             return Err(Error::invalid("intra: the first unit must be"));
         }
-        if !pair.intra && repeat_header {
+        if !unit.intra && repeat_header {
             return Err(Error::invalid("repeat_header: only intra units can have it"));
         }
         let number = (self.units % u64::from(NUMBER_MODULUS)) as u8;
-        let mut bytes = Vec::with_capacity(pair.stream.len() + 64);
-        if pair.intra {
+        let mut bytes = Vec::with_capacity(unit.stream.len() + 64);
+        if unit.intra {
             bytes.extend(SYNC);
         }
         if repeat_header {
             put_unit(&mut bytes, SEQUENCE, &self.header.payload())?;
         }
-        let kind = if pair.intra { INTRA } else { INTER };
-        let payload = pair.payload(number, self.frames);
-        put_unit(&mut bytes, kind | pair.flags(&self.header), &payload)?;
-        if pair.intra {
+        let kind = if unit.intra { INTRA } else { INTER };
+        let payload = unit.payload(number, self.frames);
+        put_unit(&mut bytes, kind | unit.flags(&self.header), &payload)?;
+        if unit.intra {
             self.index.push(Entry { offset: self.size, frame: self.frames });
         }
-        self.frames += u64::from(pair.shown);
+        self.frames += u64::from(unit.shown);
         self.units += 1;
         Ok(self.written(bytes))
     }

@@ -1,7 +1,7 @@
 //! Ingredients of a small stream, and reading it whole.
 
 use ui2c_core::Result;
-use ui2c_core::bitstream::{Limits, Pair, Parser, SequenceHeader, Unit};
+use ui2c_core::bitstream::{CodedUnit, Limits, Parser, SequenceHeader, Unit};
 
 pub fn header() -> SequenceHeader {
     SequenceHeader {
@@ -20,11 +20,10 @@ pub fn header() -> SequenceHeader {
     }
 }
 
-pub fn pair(intra: bool, qp: u8) -> Pair {
-    Pair {
+pub fn coded(intra: bool, qp: u8) -> CodedUnit {
+    CodedUnit {
         intra,
         qp,
-        cycle: qp % 4,
         motion_step: if intra { 0 } else { 32 },
         log2_lanes: 0,
         shown: 2,

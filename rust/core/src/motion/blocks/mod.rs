@@ -1,9 +1,8 @@
 //! Blocks that a frame takes from another, beside or instead of its own samples.
 //!
 //! Forward blocks mend the prediction of a frame where the field, which bends but does not tear,
-//! cannot follow what moves; they come from the reference. Backward blocks come from the last frame
-//! of a unit and mend its first: both are made from one latent, but only the last is referred to, so
-//! it is coded better. `docs/bitstream.md`, "Blocks", is the specification; how blocks are found
+//! cannot follow what moves; they come from the reference. Blocks between the frames of a unit come
+//! from its last frame and join the prediction of its first. `docs/bitstream.md`, "Blocks", is the specification; how blocks are found
 //! (`search`) is the encoder's own affair.
 
 mod adjoint;
@@ -15,7 +14,7 @@ mod tables;
 pub use adjoint::adjoint;
 pub use apply::apply;
 pub use code::{decode, encode};
-pub use search::{Aim, search};
+pub use search::search;
 
 use super::{MAX_COMPONENT, Vector};
 use crate::error::{Error, Result};

@@ -10,13 +10,12 @@ use crate::motion::compensate::check_depth;
 use crate::motion::plane::{Plane, Sample};
 use crate::motion::search::block::small_blocks;
 use crate::motion::search::cost::Cost;
+use crate::motion::search::input::to_8_bits;
 use crate::motion::search::pyramid::Pyramid;
-use crate::motion::search::to_8_bits;
 use crate::motion::wide::wide;
 
-/// Cells whose whole error is worth fewer bits than this are not tried: of what is shown, and of
-/// what predicts, where nearly all of a cell's bits remain.
-const FEWEST_BITS: [f32; 2] = [8.0, 50.0];
+/// Cells whose whole error is worth fewer bits than this are not tried: nearly all of them remain.
+const FEWEST_BITS: f32 = 50.0;
 /// Frequencies by which modes are priced before it is known which fit best.
 const FIRST_CLASS: u8 = 1;
 /// Steps of a walk by whole samples.
@@ -26,21 +25,13 @@ const AROUND: [(i16, i16); 8] =
 /// Largest component, in quarter samples; beyond it a match is by chance.
 const REACH: i32 = 1023;
 
-/// What blocks are wanted for, which says what an error is worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Aim {
-    /// The result is shown, and nothing follows from it: an error is worth itself.
-    Shown,
-    /// The result predicts: an error is worth so many times the bits that its coding may take.
-    Predicts(f32),
-}
-
 /// The blocks from `other` that make `base` most like `source`; none if they are not worth their
 /// bits.
 ///
 /// All are luma planes of one size. `lagrangian` is the price of a bit in squared 8-bit code
 /// values. Vectors are multiples of `2^shift` quarter samples, shift 0, 1 or 2. `guesses`, in quarter
-/// samples, one for each cell, predict vectors where no neighbour does.
+/// samples, one for each cell, predict vectors where no neighbour does. The result predicts: an error
+/// is worth `trust` times the bits that its coding may take.
 ///
 /// # Errors
 /// `InvalidArgument` for planes of several sizes or an argument out of range.
@@ -53,11 +44,14 @@ pub fn search<S: Sample>(
     bit_depth: u32,
     lagrangian: f32,
     shift: u32,
-    aim: Aim,
+    trust: f32,
 ) -> Result<Option<Blocks>> {
     check_depth::<S>(bit_depth)?;
     if !(lagrangian.is_finite() && lagrangian > 0.0) {
         return Err(Error::invalid(format!("lagrangian must be positive, not {lagrangian}")));
+    }
+    if !(trust.is_finite() && trust > 0.0) {
+        return Err(Error::invalid(format!("trust must be positive, not {trust}")));
     }
     check_shift(shift)?;
     let (width, height) = (source.width(), source.height());
@@ -69,7 +63,7 @@ pub fn search<S: Sample>(
     let (rows, columns) = (height.div_ceil(CELL), width.div_ceil(CELL));
     let guesses = in_units(guesses, rows * columns, shift)?;
     let (source, base, other) = (source?, base?, other?);
-    let search = Search { source, base, other, lagrangian, shift, aim, rows, columns };
+    let search = Search { source, base, other, lagrangian, shift, trust, rows, columns };
     Ok(search.run(&guesses))
 }
 
@@ -79,7 +73,7 @@ struct Search<'a> {
     other: Plane<'a, u8>,
     lagrangian: f32,
     shift: u32,
-    aim: Aim,
+    trust: f32,
     rows: usize,
     columns: usize,
 }
@@ -131,11 +125,7 @@ impl Search<'_> {
 
     /// Worth of an error that is too small to be looked at.
     fn least(&self) -> f32 {
-        let bits = match self.aim {
-            Aim::Shown => FEWEST_BITS[0],
-            Aim::Predicts(trust) => trust * FEWEST_BITS[1],
-        };
-        self.lagrangian * bits
+        self.lagrangian * (self.trust * FEWEST_BITS)
     }
 
     /// What the error of a cell is worth as it is.
@@ -300,12 +290,7 @@ impl Search<'_> {
 
     /// In squared code values, of so many samples.
     fn worth(&self, squares: f32, count: f32) -> f32 {
-        match self.aim {
-            Aim::Shown => squares,
-            Aim::Predicts(trust) => {
-                trust * self.lagrangian * Cost::new(self.lagrangian).residual(squares, count)
-            }
-        }
+        self.trust * self.lagrangian * Cost::new(self.lagrangian).residual(squares, count)
     }
 }
 

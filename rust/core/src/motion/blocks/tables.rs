@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 
 use crate::rans::Tables;
 
-/// Sets of frequencies to choose from: the first and last fit backward blocks, the others forward
-/// ones.
+/// Sets of frequencies to choose from.
 pub(super) const CLASSES: u8 = 4;
 
 /// Of each class, by the number of neighbours that have blocks: the frequencies of the modes −2 … 2

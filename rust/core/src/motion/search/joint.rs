@@ -1,9 +1,12 @@
 //! Fields of two frames that are found together, since one says much of the other.
 
+use super::cost::Cost;
+use super::effort::Effort;
+use super::input::{checked, planes};
 use super::model::{Model, Relation};
+use super::prices::{Prices, clamp};
 use super::pyramid::Pyramid;
-use super::refine::{Candidate, Grid, Prices, Refiner, clamp};
-use super::{Cost, Effort, checked, planes};
+use super::refine::{Candidate, Grid, Refiner};
 use crate::error::{Error, Result};
 use crate::motion::{Field, Plane, STEPS, Sample, Vector};
 

@@ -7,25 +7,29 @@
 
 pub(super) mod block;
 pub(super) mod cost;
+mod effort;
+pub(super) mod input;
 mod joint;
 mod local;
 mod model;
 mod moments;
+mod prices;
 pub(super) mod pyramid;
 mod refine;
 mod residual;
 
-use std::borrow::Cow;
-
-use super::compensate::{HELD, check_depth};
 use super::plane::{Plane, Sample};
 use super::{Field, STEPS, Vector};
 use crate::error::{Error, Result};
 use block::Blocks;
 use cost::Cost;
+pub use effort::Effort;
+use effort::Plan;
+use input::{checked, planes};
 pub use joint::{half, search_halves, search_related};
+use prices::{Prices, clamp};
 use pyramid::Pyramid;
-use refine::{Prices, Refiner};
+use refine::Refiner;
 
 /// What bits of vectors count for on reduced pictures, where vectors are shorter than in the stream.
 /// Found on training clips.
@@ -33,58 +37,6 @@ const REDUCED_WEIGHT: f32 = 1.5;
 
 /// A finer grid on which the first frames need so many times the bits is given up.
 const MARGIN: f32 = 1.04;
-
-/// How long the search may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Effort {
-    /// Chooses step and vectors on a quarter of the size in each direction, refines at full size.
-    Fast,
-    /// On half the size.
-    #[default]
-    Default,
-    /// On the full size, and tries more.
-    Slow,
-}
-
-/// What the search does.
-#[derive(Clone, Copy)]
-struct Plan {
-    /// Halvings of the size at which step and vectors are chosen.
-    level: usize,
-    /// Most passes of the model there: before vectors are taken over and after.
-    first_passes: usize,
-    passes: usize,
-    /// Most passes at full size.
-    last_passes: usize,
-    /// Whether any single vector is tried, or only those that promise to gain; and whether vectors
-    /// are moved to more places before the last passes, which always do.
-    thorough: bool,
-    /// Whether a pass more follows at full size whose result is not looked at.
-    trusting: bool,
-    /// Rows that get the same displacements while predictions are compared.
-    held: usize,
-}
-
-impl Effort {
-    fn plan(self) -> Plan {
-        let plan = Plan {
-            level: 1,
-            first_passes: 1,
-            passes: 1,
-            last_passes: 1,
-            trusting: true,
-            thorough: false,
-            held: HELD,
-        };
-        match self {
-            Self::Fast => Plan { level: 2, last_passes: 0, ..plan },
-            Self::Default => plan,
-            Self::Slow => {
-                Plan { level: 0, passes: 2, trusting: false, thorough: true, held: 1, ..plan }
-            }
-        }
-    }
-}
 
 /// The motion of `frames` from `reference`, all luma planes of one size.
 ///
@@ -109,54 +61,6 @@ pub fn search<S: Sample>(
     let plane = |samples| Plane::new(reference.width(), reference.height(), samples);
     let planes = samples.iter().map(|samples| plane(samples)).collect::<Result<Vec<_>>>()?;
     Ok(search_8_bits(planes[0], &planes[1..], lagrangian, step, shift, effort.plan()))
-}
-
-/// What holds for every search.
-fn checked<S: Sample>(
-    reference: &Plane<S>,
-    frames: &[Plane<S>],
-    bit_depth: u32,
-    lagrangian: f32,
-    shift: u32,
-) -> Result<()> {
-    check_depth::<S>(bit_depth)?;
-    if !(lagrangian.is_finite() && lagrangian > 0.0) {
-        return Err(Error::invalid(format!("lagrangian must be positive, not {lagrangian}")));
-    }
-    if shift > 2 {
-        return Err(Error::invalid(format!("motion shift must be 0, 1 or 2, not {shift}")));
-    }
-    let (width, height) = (reference.width(), reference.height());
-    for (index, frame) in frames.iter().enumerate() {
-        if (frame.width(), frame.height()) != (width, height) {
-            return Err(Error::invalid(format!(
-                "frame {index} is {} x {}, its reference {width} x {height}",
-                frame.width(),
-                frame.height()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The samples of reference and frames at 8 bits.
-fn planes<'a, S: Sample>(
-    reference: &Plane<'a, S>,
-    frames: &[Plane<'a, S>],
-    bit_depth: u32,
-) -> Vec<Cow<'a, [u8]>> {
-    std::iter::once(reference).chain(frames).map(|plane| to_8_bits(plane, bit_depth)).collect()
-}
-
-/// The search looks at the upper 8 bits only: a finer scale would not change the vectors.
-pub(super) fn to_8_bits<'a, S: Sample>(plane: &Plane<'a, S>, bit_depth: u32) -> Cow<'a, [u8]> {
-    match S::bytes(plane.samples()) {
-        Some(samples) => Cow::Borrowed(samples),
-        None => {
-            let upper = |&sample: &S| (sample.into() >> (bit_depth - 8)).min(255) as u8;
-            Cow::Owned(plane.samples().iter().map(upper).collect())
-        }
-    }
 }
 
 fn search_8_bits(
@@ -197,7 +101,7 @@ fn search_8_bits(
         let enlarged = (0..rows * columns).map(|cell| {
             let (row, column) = (cell / columns, cell % columns);
             let v = field[row.min(small_rows - 1) * small_columns + column.min(small_columns - 1)];
-            v.map(|c| refine::clamp(c << level, shift))
+            v.map(|c| clamp(c << level, shift))
         });
         refiner.finish(enlarged.collect(), best)
     };

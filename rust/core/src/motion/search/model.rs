@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::local::LocalPrices;
 use super::moments::{Layout, Moments, sum_spans};
-use super::refine::{Prices, clamp};
+use super::prices::{Prices, clamp};
 use super::residual::TILE;
 use crate::motion::Vector;
 use crate::motion::compensate::PARALLEL;

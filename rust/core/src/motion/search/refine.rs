@@ -4,15 +4,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Plan;
 use super::cost::Cost;
+use super::effort::Plan;
 use super::model::{Model, Relation};
+use super::prices::Prices;
 use super::residual::{Residual, TILE};
+use crate::motion::Vector;
 use crate::motion::compensate::{PARALLEL, predict_area};
 use crate::motion::field::price;
 use crate::motion::geometry::{Area, Kind, Lattice};
 use crate::motion::plane::Padded;
-use crate::motion::{MAX_COMPONENT, Vector};
 
 /// Vectors that differ by more than this, in quarter samples, are too far apart for the model to
 /// get from one to the other.
@@ -31,15 +32,6 @@ pub(crate) struct Refiner<'a> {
     cost: Cost,
     plan: Plan,
     prices: Prices,
-}
-
-/// What vectors cost.
-#[derive(Clone, Copy)]
-pub(crate) struct Prices {
-    /// What their bits count for.
-    pub weight: f32,
-    /// They are multiples of `2^shift` quarter samples, and coded so.
-    pub shift: u32,
 }
 
 /// A field on its grid, with what it predicts and costs.
@@ -400,10 +392,4 @@ impl Grid {
             .map(|(row, column)| price(field, self.columns, row, column, shift))
             .sum()
     }
-}
-
-/// Keeps a component, a multiple of `2^shift`, in range.
-pub(super) fn clamp(component: i16, shift: u32) -> i16 {
-    let limit = MAX_COMPONENT >> shift << shift;
-    component.clamp(-limit, limit)
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import ui2c
-from ui2c.metrics import Psnr, frame_psnr, mean_psnr
+from ui2c.picture.metrics import Psnr, frame_psnr, mean_psnr
 from ui2c.video import Description, open_source
 
 CLIP = Path(__file__).parent.parent / "tests" / "data" / "city.mkv"

@@ -22,13 +22,13 @@ from ui2c.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from ui2c.frames import YUV420
-from ui2c.metrics import Psnr
+from ui2c.picture.frames import YUV420
+from ui2c.picture.metrics import Psnr
 from ui2c.reader import Reader
 from ui2c.statistics import Statistics, UnitStatistics
 
 if TYPE_CHECKING:
-    from ui2c.segments import encode_segments
+    from ui2c.segments.encode import encode_segments
 
 __all__ = [
     "YUV420",
@@ -55,7 +55,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Imported when asked for: it needs what starts processes, which most programs do not.
     if name == "encode_segments":
-        from ui2c.segments import encode_segments
+        from ui2c.segments.encode import encode_segments
 
         return encode_segments
     raise AttributeError(f"module 'ui2c' has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from ui2c import _core
-from ui2c.color import UNSPECIFIED, WEIGHTS, yuv420_to_rgb
+from ui2c.picture.color import UNSPECIFIED, WEIGHTS, yuv420_to_rgb
 from ui2c.errors import (
     CorruptError,
     Error,
@@ -18,7 +18,7 @@ from ui2c.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 from ui2c.network.config import CYCLE
 from ui2c.runtime import check_device, check_threads, coding_threads, resolve_device
 

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ui2c import _core
-from ui2c.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
-from ui2c.frames import BIT_DEPTHS, YUV420, check_frame, iterate
-from ui2c.lead import INTER_UNITS, LONGEST, find_lead, frames_ahead, lead_of
-from ui2c.metrics import Psnr, frame_psnr
+from ui2c.control.lead import INTER_UNITS, LONGEST, find_lead, frames_ahead, lead_of
+from ui2c.control.rate import HIGHEST, Plan, Target
+from ui2c.control.scenecut import SceneCut
 from ui2c.motion import usual_effort
 from ui2c.network.config import CYCLE
-from ui2c.ratecontrol import HIGHEST, Plan, Target
+from ui2c.picture.color import BT709, UNSPECIFIED, luma_weights, rgb_to_yuv420
+from ui2c.picture.frames import BIT_DEPTHS, YUV420, check_frame, iterate
+from ui2c.picture.metrics import Psnr, frame_psnr
 from ui2c.runtime import check_threads, coding_threads, resolve_device
-from ui2c.scenecut import SceneCut
 from ui2c.statistics import Statistics, UnitStatistics
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ui2c.frames import Frame, Frames
     from ui2c.network.weights import Model
     from ui2c.pair import CodedUnit
+    from ui2c.picture.frames import Frame, Frames
 
 RETRY_STEP = 4
 """By how much the qp rises for a unit that was too large."""
@@ -55,7 +55,7 @@ class Encoder:
     - `threads`: PyTorch's threads while coding; None leaves them as they are.
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
       0: only the first. See also `force_intra`.
-    - `scenecut`: a random-access unit also at every cut that `ui2c.scenecut` sees.
+    - `scenecut`: a random-access unit also at every cut that `ui2c.control.scenecut` sees.
     - `lead`: by how much the qp of a random-access unit is lower than that of the units after it
       (5 less in the next one, or half if that is more), beside what the model does by itself.
       None: 0, 5, … or 35, whichever a trial of the first units finds best; a random-access unit

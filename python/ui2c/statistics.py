@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ui2c.metrics import Psnr, mean_psnr
+from ui2c.picture.metrics import Psnr, mean_psnr
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support.clips import make_rgb
 from ui2c import YUV420
-from ui2c.color import WEIGHTS, luma_weights, rgb_to_yuv420, yuv420_to_rgb
+from ui2c.picture.color import WEIGHTS, luma_weights, rgb_to_yuv420, yuv420_to_rgb
 
 pictures = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda size: arrays(np.uint8, (*size, 3))

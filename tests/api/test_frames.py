@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.clips import make_clip
 from ui2c import YUV420
-from ui2c.frames import as_array, check_frame, chroma_size, iterate
+from ui2c.picture.frames import as_array, check_frame, chroma_size, iterate
 
 
 def planes(width: int, height: int, dtype: type = np.uint8) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.clips import make_clip
 from ui2c import Psnr
-from ui2c.metrics import frame_psnr, mean_psnr, plane_psnr
+from ui2c.picture.metrics import frame_psnr, mean_psnr, plane_psnr
 
 
 def test_equal_planes_have_no_limit() -> None:

@@ -148,7 +148,7 @@ def test_rgb(nano: Any) -> None:
     assert not header.full_range
     assert ui2c.Encoder(model=nano).encode(list(rgb)) == stream
     planes = ui2c.Decoder(model=nano).decode(stream)
-    assert np.array_equal(ui2c.color.yuv420_to_rgb(planes[1]), decoded[1])
+    assert np.array_equal(ui2c.picture.color.yuv420_to_rgb(planes[1]), decoded[1])
 
 
 def test_torch_tensors_are_rgb(nano: Any) -> None:
@@ -223,6 +223,6 @@ def test_statistics(nano: Any) -> None:
     assert [len(unit.psnr) for unit in statistics.units] == [2, 2, 1]
     assert sum(unit.bytes for unit in statistics.units) < len(stream)
     decoded = ui2c.Decoder(model=nano).decode(stream)
-    expected = [ui2c.metrics.frame_psnr(*pair) for pair in zip(clip, decoded, strict=True)]
+    expected = [ui2c.picture.metrics.frame_psnr(*pair) for pair in zip(clip, decoded, strict=True)]
     assert [psnr for unit in statistics.units for psnr in unit.psnr] == expected
-    assert statistics.psnr == ui2c.metrics.mean_psnr(expected)
+    assert statistics.psnr == ui2c.picture.metrics.mean_psnr(expected)

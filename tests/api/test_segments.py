@@ -13,9 +13,10 @@ import pytest
 import ui2c
 from support.clips import make_clip
 from support.standin import segment_that_dies_once
-from ui2c import YUV420, encode_segments, segments
-from ui2c.executors import Processes
-from ui2c.joining import Joiner
+from ui2c import YUV420, encode_segments
+from ui2c.segments import encode as segments
+from ui2c.segments.executors import Processes
+from ui2c.segments.join import Joiner
 from ui2c.statistics import Statistics
 from ui2c.video import Description, open_sink
 

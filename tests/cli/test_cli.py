@@ -612,7 +612,7 @@ def test_progress_for_programs(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ui2c.progress.INTERVAL", 0.0)
+    monkeypatch.setattr("ui2c.cli.progress.INTERVAL", 0.0)
     out = tmp_path / "out.ui2c"
     options = ("--model", nano_file, "--progress", "json")
     assert run("encode", clip, out, "--psnr", *options) == 0

@@ -5,8 +5,8 @@ import pytest
 import ui2c
 from support.clips import make_clip
 from support.paths import CITY
-from ui2c import lead as leads
-from ui2c.lead import TRIED, Coded, find_lead, frames_ahead, lead_of
+from ui2c.control import lead as leads
+from ui2c.control.lead import TRIED, Coded, find_lead, frames_ahead, lead_of
 from ui2c.network.weights import load_model, random_model
 from ui2c.pair import PairCoder
 from ui2c.video import open_source

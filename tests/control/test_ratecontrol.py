@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clips import make_clip
 from ui2c import YUV420
+from ui2c.control.rate import FixedQp, HoldBitrate, MeetSize, Plan, Target, fall, qp_at
 from ui2c.network.weights import load_model
-from ui2c.ratecontrol import FixedQp, HoldBitrate, MeetSize, Plan, Target, fall, qp_at
 
 FPS = 25
 FRAMES = 250

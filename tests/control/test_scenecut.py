@@ -11,7 +11,7 @@ from support.clips import make_clip
 from support.paths import CITY
 from support.streams import coded_units
 from ui2c import YUV420
-from ui2c.scenecut import CELLS, SceneCut, cells
+from ui2c.control.scenecut import CELLS, SceneCut, cells
 from ui2c.video import open_source
 
 

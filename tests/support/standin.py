@@ -131,7 +131,7 @@ def die_at_13(job: Any) -> Any:
 
 def segment_that_dies_once(segment: Any) -> Any:
     """Work for an executor, whose process is killed at its first segment."""
-    from ui2c.segments import code
+    from ui2c.segments.encode import code
 
     mark = Path(segment.clip.path).with_name("died")
     if not mark.exists():

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support.clips import make_clip, make_rgb
 from ui2c import YUV420, CorruptError
-from ui2c.color import halve_chroma, rgb_to_yuv420
-from ui2c.metrics import frame_psnr
+from ui2c.picture.color import halve_chroma, rgb_to_yuv420
+from ui2c.picture.metrics import frame_psnr
 from ui2c.video import Description, check_sink, open_sink, open_source
 from ui2c.video.container import Converter
 from ui2c.video.timing import read_timing, regular_rate

@@ -12,7 +12,7 @@ from fractions import Fraction
 from types import FrameType
 from typing import NoReturn
 
-from ui2c.progress import Form, Progress
+from ui2c.cli.progress import Form, Progress
 
 INTERRUPTED = 130
 

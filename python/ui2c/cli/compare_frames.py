@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ui2c.cli.common import Help, UsageError, integer, is_device, note, seconds, usage_errors
 from ui2c.files import OutputFile
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 from ui2c.video import Description, open_source
 from ui2c.video.source import UI2C_MAGIC
 
@@ -63,7 +63,7 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.png import png
     from ui2c.evaluate.sheet import sheet, stack, worst_box
-    from ui2c.metrics import frame_psnr
+    from ui2c.picture.metrics import frame_psnr
 
     if not arguments.output.lower().endswith(".png") and not is_device(arguments.output):
         raise UsageError(f"{arguments.output}: the sheet is a PNG, so the name must end in .png")

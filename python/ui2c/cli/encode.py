@@ -24,10 +24,10 @@ from ui2c.cli.common import (
 from ui2c.cli.encode_options import add_options, check_target, encoder_options
 from ui2c.cli.encode_segments import encode_in_segments
 from ui2c.cli.report import CsvReport, ended, finish
+from ui2c.control.rate import Target, typical_qp
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile, StagedFile
-from ui2c.frames import YUV420
-from ui2c.ratecontrol import Target, typical_qp
+from ui2c.picture.frames import YUV420
 from ui2c.video import Description, Source, open_sink, open_source, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.intact import Intact

@@ -16,7 +16,7 @@ from ui2c.cli.common import (
     size,
 )
 from ui2c.encoder import MOTION_EFFORTS
-from ui2c.segments import description_options
+from ui2c.segments.encode import description_options
 from ui2c.video import Description
 
 SINGLE = "-single"

@@ -12,10 +12,10 @@ from typing import Any
 
 from ui2c.cli.common import INTERRUPTED, Interrupt, limit_threads, note, progress
 from ui2c.cli.report import CsvReport, ended, finish
-from ui2c.executors import Processes, cluster
 from ui2c.files import OutputFile
-from ui2c.frames import YUV420
-from ui2c.segments import Clip, encode_segments
+from ui2c.picture.frames import YUV420
+from ui2c.segments.encode import Clip, encode_segments
+from ui2c.segments.executors import Processes, cluster
 from ui2c.statistics import Statistics
 from ui2c.video import Source, rebased
 from ui2c.video.ahead import ahead

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.report import Report, write_report
     from ui2c.evaluate.results import load_results
     from ui2c.evaluate.runner import evaluate
-    from ui2c.executors import Processes, cluster
+    from ui2c.segments.executors import Processes, cluster
 
     if arguments.list:
         print("\n".join(shipped_experiments()))

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from ui2c.cli import plot
 from ui2c.cli.common import INTERRUPTED, complain, counted, explain, note
+from ui2c.cli.progress import Progress
 from ui2c.errors import Error
 from ui2c.files import OutputFile
-from ui2c.progress import Progress
 from ui2c.statistics import Statistics, UnitStatistics
 
 COLUMNS = ("frame", "unit", "type", "qp", "bits", "psnr_y", "psnr_u", "psnr_v")

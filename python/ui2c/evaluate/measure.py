@@ -8,10 +8,10 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ui2c.color import yuv420_to_rgb
 from ui2c.evaluate.errors import CodecError
-from ui2c.frames import YUV420
-from ui2c.metrics import frame_psnr
+from ui2c.picture.color import yuv420_to_rgb
+from ui2c.picture.frames import YUV420
+from ui2c.picture.metrics import frame_psnr
 from ui2c.runtime import coding_threads
 
 METRICS = ("psnr", "ms-ssim", "rgb", "vmaf")

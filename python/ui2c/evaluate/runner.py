@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ui2c.color import yuv420_to_rgb
+from ui2c.cli.progress import clock
 from ui2c.evaluate.config import Config
 from ui2c.evaluate.errors import CodecError
 from ui2c.evaluate.job import Done, Job, do
 from ui2c.evaluate.measure import BT709
 from ui2c.evaluate.png import png
 from ui2c.evaluate.sequence import Sequence
-from ui2c.progress import clock
+from ui2c.picture.color import yuv420_to_rgb
 
 SOURCE = "source"
 """The folder of the original pictures, beside those of the codecs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ui2c.evaluate.errors import ConfigError
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 from ui2c.video import Description, Source, open_sink, open_source
 
 

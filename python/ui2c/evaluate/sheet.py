@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ui2c.color import WEIGHTS, yuv420_to_rgb
-from ui2c.frames import YUV420
+from ui2c.picture.color import WEIGHTS, yuv420_to_rgb
+from ui2c.picture.frames import YUV420
 
 GAP = 4
 """Samples between tiles."""

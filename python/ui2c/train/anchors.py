@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from ui2c.evaluate import bdrate
-from ui2c.metrics import Psnr, mean_psnr, plane_psnr
+from ui2c.picture.metrics import Psnr, mean_psnr, plane_psnr
 from ui2c.train.clips import Planes
 from ui2c.train.files import whole_file
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ui2c.decoder import Decoder
 from ui2c.encoder import Encoder
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 from ui2c.train.anchors import LOW_DELAY, Curve, anchor_curves, bd_rate, clip_psnr
 from ui2c.train.clips import Planes, validation_clips
 from ui2c.train.contact_sheet import to_rgb

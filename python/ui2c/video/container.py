@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ui2c.color import BT709, halve_chroma, rgb_to_yuv420
 from ui2c.errors import CorruptError
-from ui2c.frames import YUV420, chroma_size
+from ui2c.picture.color import BT709, halve_chroma, rgb_to_yuv420
+from ui2c.picture.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
 from ui2c.video.timing import Timing, read_timing
 
@@ -172,9 +172,9 @@ class ContainerSource:
 class Converter:
     """Makes YUV420 of PyAV's frames, all of the kind of the first.
 
-    Planar 4:2:0 is taken as it is; of planar 4:2:2, 4:4:0, 4:4:4 and grey chroma is halved as
-    `ui2c.color.halve_chroma` does, RGB converted as `ui2c.color` does, the rest by FFmpeg. A
-    rotation by quarter turns, as of telephones held upright, is applied.
+    Planar 4:2:0 is taken as it is; of planar 4:2:2, 4:4:0, 4:4:4 and grey chroma is halved, and RGB
+    converted, as `ui2c.picture.color` does, the rest by FFmpeg. A rotation by
+    quarter turns, as of telephones held upright, is applied.
     """
 
     def __init__(self, first: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ui2c.color import UNSPECIFIED
+from ui2c.picture.color import UNSPECIFIED
 
 
 @dataclass(frozen=True)

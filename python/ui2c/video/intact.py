@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ui2c.errors import Error
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 
 
 class Intact:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ui2c import _core
 from ui2c.errors import CorruptError, Error
-from ui2c.frames import YUV420, chroma_size
+from ui2c.picture.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
 
 Y4M_MAGIC = b"YUV4MPEG2 "

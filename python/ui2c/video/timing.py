@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 
 DEFAULT_RATE = Fraction(25)
 

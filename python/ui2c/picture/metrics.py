@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ui2c._core import Plane
-    from ui2c.frames import YUV420
+    from ui2c.picture.frames import YUV420
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from ui2c import _core
 from ui2c.encoder import Encoder
-from ui2c.executors import Processes
-from ui2c.frames import YUV420, iterate
-from ui2c.joining import Joiner, add_statistics
-from ui2c.segment_store import SegmentStore
+from ui2c.picture.frames import YUV420, iterate
+from ui2c.segments.executors import Processes
+from ui2c.segments.join import Joiner, add_statistics
+from ui2c.segments.store import SegmentStore
 from ui2c.statistics import Statistics
 from ui2c.video import Description, open_source, rebased
 
 if TYPE_CHECKING:
-    from ui2c.frames import Frame
+    from ui2c.picture.frames import Frame
 
 DEFAULT_SEGMENT = 240
 """Frames; at 25 per second some ten seconds, between which one can seek."""

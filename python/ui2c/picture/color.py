@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ui2c.frames import YUV420
+from ui2c.picture.frames import YUV420
 
 if TYPE_CHECKING:
     from ui2c._core import Plane

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ui2c.files import naming
-from ui2c.metrics import Psnr
+from ui2c.picture.metrics import Psnr
 from ui2c.statistics import Statistics, UnitStatistics
 
 SUFFIX = ".segment"

@@ -7,21 +7,23 @@ import io
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ui2c import _core
-from ui2c.decoder import CHUNK, Stream
+from ui2c.decode_stream import DecodeStream, ModelSource
 from ui2c.errors import CorruptError, Error, TruncatedError
+from ui2c.options import DecoderOptions
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ui2c.decoder import Decoder
-
     SeekableSource = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+
+CHUNK = 1 << 16
 
 TRAILER = 8
 """Bytes at the end of a stream that tell the size of the index: see docs/bitstream.md."""
@@ -43,8 +45,11 @@ class Reader(Sequence[Any]):
     Not for several threads at once.
     """
 
-    def __init__(self, decoder: Decoder, source: SeekableSource) -> None:
-        self._decoder = decoder
+    def __init__(
+        self, source: SeekableSource, options: DecoderOptions, models: ModelSource
+    ) -> None:
+        self._options, self._models = options, models
+        self._played: DecodeStream | None = None
         self._file, self._owned = _open(source)
         try:
             self._size = self._file.seek(0, os.SEEK_END)
@@ -70,6 +75,19 @@ class Reader(Sequence[Any]):
     def random_access(self) -> tuple[int, ...]:
         """Numbers of the frames where decoding can begin."""
         return tuple(self._point_frames)
+
+    @property
+    def lost(self) -> list[tuple[int, int | None]]:
+        """Frames that the last `play` left out because of damage, as (first, last).
+
+        The last is None, "to the end", where nobody knows.
+        """
+        return self._played.lost if self._played else []
+
+    @property
+    def damage(self) -> Error | None:
+        """The first fault that the last `play` skipped."""
+        return self._played.damage if self._played else None
 
     def __len__(self) -> int:
         return self._length
@@ -120,14 +138,14 @@ class Reader(Sequence[Any]):
         """The frames from number `start` on, one after the other.
 
         Unlike iteration it goes by the decoder's `on_error`: with "skip" lost frames are left
-        out, and `lost` and `damage` of the decoder tell about them.
+        out, and `lost` and `damage` tell about them.
         """
         if not 0 <= start <= self._length:
             raise IndexError(f"frame {start} of a stream of {self._length} frames")
         point = max(0, bisect.bisect_right(self._point_frames, start) - 1)
         if start == self._length or not self._points:
             return iter(())
-        stream = self._decoder._stream = Stream(self._decoder)
+        stream = self._played = DecodeStream(self._options, self._models)
         return self._from(start, self._decode_from(point, stream), stream)
 
     def close(self) -> None:
@@ -158,7 +176,7 @@ class Reader(Sequence[Any]):
         frames = [self._frame(number) for number in ascending]
         if wanted.step < 0:
             frames.reverse()
-        if self._decoder.output == "yuv":
+        if self._options.output == "yuv":
             return frames
         shape = 0, self._header.height, self._header.width, 3
         return np.stack(frames) if frames else np.empty(shape, np.uint8)
@@ -169,7 +187,8 @@ class Reader(Sequence[Any]):
             raise CorruptError(f"frame {number} is lost: no random-access unit stands before it")
         if self._frames is None or not self._point_frames[point] <= self._next <= number:
             self._next = self._point_frames[point]
-            self._frames = self._decode_from(point, Stream(self._decoder, on_error="raise"))
+            strict = replace(self._options, on_error="raise")
+            self._frames = self._decode_from(point, DecodeStream(strict, self._models))
         try:
             while True:
                 frame = next(self._frames)
@@ -183,11 +202,11 @@ class Reader(Sequence[Any]):
             self._frames = None
             raise
 
-    def _from(self, start: int, frames: Iterator[Any], stream: Stream) -> Iterator[Any]:
+    def _from(self, start: int, frames: Iterator[Any], stream: DecodeStream) -> Iterator[Any]:
         """Only those frames whose number is at least `start`."""
         return (frame for frame in frames if stream.position >= start)
 
-    def _decode_from(self, point: int, stream: Stream) -> Iterator[Any]:
+    def _decode_from(self, point: int, stream: DecodeStream) -> Iterator[Any]:
         """The frames from a random-access unit to the end of the stream."""
         offset, frame = self._points[point]
         stream.feed(self._head)
@@ -213,11 +232,11 @@ class Reader(Sequence[Any]):
 
     def _survey(self) -> None:
         """Reads what is to be known before anything is decoded."""
-        parser = _core.Parser(self._decoder.limits)
+        parser = _core.Parser(self._options.limits)
         self._metadata: dict[str, str] = {}
         self._head = self._read_head(parser)
         index = self._index()
-        survey = _Survey(parser, forgiving=self._decoder.on_error == "skip")
+        survey = _Survey(parser, forgiving=self._options.on_error == "skip")
         if index and self._header.frame_ticks:
             # From the last random-access unit on, for the number of frames.
             offset, survey.frame = index[-1]

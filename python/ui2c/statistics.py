@@ -23,8 +23,6 @@ class UnitStatistics:
     """Framing and checksum included."""
     stream_bytes: int
     """Of the entropy coder alone."""
-    estimated_bytes: float
-    """What the networks expect `stream_bytes` to be."""
     motion_bytes: float
     psnr: tuple[Psnr, ...]
     """Per frame, where it was asked for; empty otherwise."""
@@ -45,6 +43,12 @@ class Statistics:
     """Of the whole stream, headers and index included."""
     motion_bytes: float = 0.0
     units: list[UnitStatistics] = field(default_factory=list)
+
+    def add(self, unit: UnitStatistics) -> None:
+        """Counts one more unit; its bytes are counted as the stream's are."""
+        self.units.append(unit)
+        self.frames += unit.frames
+        self.motion_bytes += unit.motion_bytes
 
     @property
     def bits_per_pixel(self) -> float:

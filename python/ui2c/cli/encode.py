@@ -24,7 +24,7 @@ from ui2c.cli.common import (
 from ui2c.cli.encode_options import add_options, check_target, encoder_options
 from ui2c.cli.encode_segments import encode_in_segments
 from ui2c.cli.report import CsvReport, ended, finish
-from ui2c.control.rate import Target, typical_qp
+from ui2c.control.rate import typical_qp
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile, StagedFile
 from ui2c.picture.frames import YUV420
@@ -118,10 +118,14 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     with Interrupt() as interrupt:
         if arguments.passes == 2:
             first = Encoder(**options | {"model": encoder.model, "psnr": False})
-            encoder.target = _first_pass(arguments, first, total, stack, interrupt)
+            target = _first_pass(arguments, first, total, stack, interrupt)
             if interrupt.requested:
                 note("interrupted in the first pass: nothing is written", quiet=arguments.quiet)
                 return INTERRUPTED
+            encoder = Encoder(
+                **options | {"qp": None, "model": encoder.model} | target,
+                reconstruction=recon.write if recon else None,
+            )
         shown = progress(arguments, frames=total, step="pass 2" if arguments.passes == 2 else None)
         stack.callback(shown.close)
         intact = Intact(_selected(source, arguments))
@@ -169,7 +173,7 @@ def _first_pass(
     total: int | None,
     stack: ExitStack,
     interrupt: Interrupt,
-) -> Target:
+) -> dict[str, Any]:
     """Codes all frames once; what the second pass aims at."""
     frames = Intact(_selected(_open(arguments, stack), arguments))
     with closing(progress(arguments, frames=total, step="pass 1")) as shown:
@@ -182,7 +186,7 @@ def _first_pass(
     statistics = encoder.statistics
     size = arguments.size or round(arguments.bitrate * statistics.seconds / 8)
     low, high = arguments.qp_range
-    return Target(size=max(size, 1), first_pass=statistics, qp_range=(low, high))
+    return {"size": max(size, 1), "first_pass": statistics, "qp_range": (low, high)}
 
 
 def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:

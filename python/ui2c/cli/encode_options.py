@@ -15,7 +15,7 @@ from ui2c.cli.common import (
     rate,
     size,
 )
-from ui2c.encoder import MOTION_EFFORTS
+from ui2c.options import EFFORTS
 from ui2c.segments.encode import description_options
 from ui2c.video import Description
 
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--motion",
-        choices=MOTION_EFFORTS,
+        choices=EFFORTS,
         help="how long to search for motion (slow where that takes little beside the networks)",
     )
     group.add_argument(
@@ -166,7 +166,7 @@ def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[s
 
 def low_latency(model: str) -> str:
     """The variant of a model with one frame per unit; UsageError where there is none."""
-    from ui2c.network.weights import load_model, shipped_models
+    from ui2c.network.model import load_model, shipped_models
 
     if model.endswith(".safetensors"):
         if load_model(model).config.frames_per_unit != 1:

@@ -207,7 +207,7 @@ def kind_of(unit: _core.Unit) -> str:
 def model_lines(name: str) -> Iterator[str]:
     """Configuration, and parameters and kMAC per pixel and frame of every module."""
     from ui2c.network.complexity import table
-    from ui2c.network.weights import load_model
+    from ui2c.network.model import load_model
     from ui2c.runtime import resolve_device
 
     model = load_model(name, resolve_device("cpu"))

@@ -76,8 +76,6 @@ def encode(arguments: argparse.Namespace) -> dict[str, Any]:
         ],
         "extra": {
             "motion_share": statistics.motion_bytes / statistics.bytes,
-            "real_over_estimate": sum(unit.stream_bytes for unit in statistics.units)
-            / max(1, sum(unit.estimated_bytes for unit in statistics.units)),
         },
         "versions": {
             "ui2c": build_info()["ui2c"],
@@ -92,7 +90,7 @@ def encode(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def decode(arguments: argparse.Namespace) -> dict[str, Any]:
     """Decodes, with the checks that the stream allows."""
-    from ui2c.network.weights import load_model
+    from ui2c.network.model import load_model
     from ui2c.runtime import resolve_device
 
     decoder = Decoder(

@@ -148,7 +148,7 @@ class Codec(nn.Module):
         gates: Tensor | None,
         rows: Tensor,
     ) -> Tensor:
-        """Packed frame `index` less its prediction, `[n, h, w, 96]`: head output and detail, gated."""
+        """Packed frame `index` less its prediction, `[n, h, w, 96]`: head and detail, gated."""
         h = self.heads[index](feature) * self.head_gains[index](rows[:, index])[:, None, None, :]
         h = self.heads_out[index](h)
         if detail is not None:

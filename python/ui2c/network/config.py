@@ -102,8 +102,8 @@ class CodecConfig:
     def frame_rows(self, qp: int, intra: bool) -> tuple[int, ...]:
         """Quality row of every frame that the network is given."""
         offsets = (STILL_OFFSET, STILL_OFFSET) if intra else FRAME_OFFSETS
-        offsets = offsets[: self.frames_per_unit]
-        return tuple(min(base_row(qp, intra) + offset, QUALITIES - 1) for offset in offsets)
+        row = base_row(qp, intra)
+        return tuple(min(row + offsets[k], QUALITIES - 1) for k in range(self.frames_per_unit))
 
     def unit_frames(self, intra: bool) -> int:
         """Frames that a unit carries at most; a still, which starts blank, is one."""

@@ -25,7 +25,12 @@ class Session(Protocol):
     """
 
     def begin(
-        self, *, qp: int, intra: bool, step: int, vectors: NDArray[np.int16] | None,
+        self,
+        *,
+        qp: int,
+        intra: bool,
+        step: int,
+        vectors: NDArray[np.int16] | None,
         known: Sequence[Planes],
     ) -> None:
         """Begins a unit.

@@ -44,7 +44,7 @@ def no_filters() -> NDArray[np.int8]:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A model ready for coding: what runs its networks, tables, and the id that streams name it by."""
+    """A model ready for coding: what runs its networks, its tables, and the id in streams."""
 
     config: CodecConfig
     engine: Engine

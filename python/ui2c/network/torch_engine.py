@@ -83,7 +83,12 @@ class TorchSession:
 
     @torch.no_grad()
     def begin(
-        self, *, qp: int, intra: bool, step: int, vectors: NDArray[np.int16] | None,
+        self,
+        *,
+        qp: int,
+        intra: bool,
+        step: int,
+        vectors: NDArray[np.int16] | None,
         known: Sequence[Planes],
     ) -> None:
         codec = self._codec

@@ -78,9 +78,7 @@ class _Coder:
     ) -> None:
         field = NO_FIELD if motion is None else motion.field
         known = self._joined(predicted, motion, predicted[-1])
-        self._network.begin(
-            qp=qp, intra=intra, step=field.step, vectors=field.vectors, known=known
-        )
+        self._network.begin(qp=qp, intra=intra, step=field.step, vectors=field.vectors, known=known)
 
     def _joined(
         self, predicted: Sequence[Planes], motion: UnitMotion | None, last: Planes

@@ -1,6 +1,6 @@
 """The motion of a unit: a field of vectors, and blocks where it does not hold."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class UnitMotion:
     """What predicts the frames of an inter unit."""
 
     field: Field
-    forward: tuple[_core.Blocks | None, ...] = field(default=())
+    forward: tuple[_core.Blocks | None, ...]
     """For each frame, blocks of the reference that mend what the field predicts."""
     between: _core.Blocks | None = None
     """Blocks of the unit's last frame that join the prediction of its first."""

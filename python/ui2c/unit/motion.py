@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ui2c.network.model import Model
 
-EFFORTS = ("fast", "default", "slow")
 
 LEAST_LAMBDA = 100.0
 """λ below which forward blocks are not looked for: they hardly pay there, and take time."""

@@ -49,8 +49,10 @@ class Geometry:
         y, u, v = (
             np.pad(
                 plane,
-                ((0, self.coded_height // scale - plane.shape[0]),
-                 (0, self.coded_width // scale - plane.shape[1])),
+                (
+                    (0, self.coded_height // scale - plane.shape[0]),
+                    (0, self.coded_width // scale - plane.shape[1]),
+                ),
                 mode="edge",
             )
             for plane, scale in zip(frame, (1, 2, 2), strict=True)
@@ -58,7 +60,7 @@ class Geometry:
         return y, u, v
 
     def crop(self, frame: Planes) -> Planes:
-        """The picture as it is shown; copies, so that a caller who changes it changes no reference."""
+        """The picture as it is shown; copies, so that changing it changes no reference."""
         y, u, v = (
             plane[: -(-self.height // scale), : -(-self.width // scale)].copy()
             for plane, scale in zip(frame, (1, 2, 2), strict=True)

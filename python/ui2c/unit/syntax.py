@@ -31,9 +31,7 @@ def put_motion(coder: _core.RansEncoder, motion: UnitMotion, geometry: Geometry)
     return bits
 
 
-def get_motion(
-    coder: _core.RansDecoder, step: int, frames: int, geometry: Geometry
-) -> UnitMotion:
+def get_motion(coder: _core.RansDecoder, step: int, frames: int, geometry: Geometry) -> UnitMotion:
     """Reads what `put_motion` wrote; raises `ui2c.CorruptError` for what it never writes."""
     field = _get_field(coder, step, frames, geometry)
     forward = tuple(

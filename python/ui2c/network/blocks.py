@@ -9,41 +9,32 @@ from torch import Tensor, nn
 
 from ui2c.network.config import KNOTS, QUALITIES
 
-FEWEST_ROWS = 32
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Matrix product over the last axis, with at least 32 rows.
-
-    For fewer rows the CPU libraries split the sums over the threads, and the result would depend
-    on their number (seen below 16 rows); zeros make up the rest.
-    """
-    rows = x.numel() // x.shape[-1]
-    if rows >= FEWEST_ROWS:
-        return F.linear(x, weight, bias)
-    padded = F.pad(x.reshape(rows, -1), (0, 0, 0, FEWEST_ROWS - rows))
-    return F.linear(padded, weight, bias)[:rows].view(*x.shape[:-1], -1)
-
-
 Kernel = Callable[[Any, Tensor], Tensor]
 """A stand-in for a layer's forward pass, for training: takes the layer and its input."""
 
 
 class Pointwise(nn.Module):
-    """1×1 convolution: `[..., inputs]` to `[..., outputs]`."""
+    """1×1 convolution: `[..., inputs]` to `[..., outputs]`.
+
+    `equalisation`, `[inputs]`, and `wide` matter where the layer is turned into integers
+    (`ui2c.network.integer`): what inputs are multiplied by before they are rounded, and whether to
+    12 bits instead of 8.
+    """
 
     kernel: Kernel | None = None
+    equalisation: Tensor
 
-    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0, *, wide: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (gain / inputs**0.5))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("equalisation", torch.ones(inputs))
+        self.wide = wide
 
     def forward(self, x: Tensor) -> Tensor:
-        # Coding depends on the exact floats of the plain path and never records gradients.
-        if self.kernel is not None and torch.is_grad_enabled():
+        if self.kernel is not None:
             return self.kernel(self, x)
-        return linear(x, self.weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 class Depthwise(nn.Module):
@@ -56,10 +47,15 @@ class Depthwise(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(channels))
 
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 3, 1, 2)
+        x = F.conv2d(x, self.weight, self.bias, padding=1, groups=x.shape[1])
+        return x.permute(0, 2, 3, 1)
+
 
 def activate(x: Tensor) -> Tensor:
     """`x * clamp(x + 0.5, 0, 1)`: the slope and shape of x · sigmoid(4x) without the exp."""
-    return F.hardswish(x * 6) / 6
+    return x * (x + 0.5).clamp(0, 1)
 
 
 class DepthConvBlock(nn.Module):
@@ -81,28 +77,13 @@ class DepthConvBlock(nn.Module):
         self.mix_out = Pointwise(2 * channels, channels, gain=0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel is not None and torch.is_grad_enabled():
+        if self.kernel is not None:
             return self.kernel(self, x)
-        return self.branches(x if self.adaptor is None else self.adaptor(x))
-
-    def branches(self, x: Tensor) -> Tensor:
-        """The block without its adaptor."""
-        # hardswish(6x) / 6 is the activation; the factors 6 and 1/6 are moved into the (small)
-        # weights around it, which saves two passes over the (large) activations.
-        h = F.hardswish(linear(x, self.spatial_in.weight * 6, self.spatial_in.bias * 6))
-        h = F.conv2d(
-            h.permute(0, 3, 1, 2),
-            self.spatial.weight / 6,
-            self.spatial.bias,
-            padding=1,
-            groups=h.shape[-1],
-        ).permute(0, 2, 3, 1)
-        x = x + self.spatial_out(h)
-        # Two products instead of one that is cut in halves: no copy is needed to go backwards.
-        weights, biases = (self.mix_in.weight * 6).chunk(2), (self.mix_in.bias * 6).chunk(2)
-        h = F.hardswish(linear(x, weights[0], biases[0]))
-        h = h + F.hardswish(linear(x, weights[1], biases[1]))
-        return x + linear(h, self.mix_out.weight / 6, self.mix_out.bias)
+        if self.adaptor is not None:
+            x = self.adaptor(x)
+        x = x + self.spatial_out(self.spatial(activate(self.spatial_in(x))))
+        first, second = activate(self.mix_in(x)).chunk(2, dim=-1)
+        return x + self.mix_out(first + second)  # type: ignore[no-any-return]
 
 
 def blocks(inputs: int, channels: int, depth: int) -> nn.Sequential:
@@ -128,7 +109,7 @@ class Bank(nn.Module):
     model file all rows stand expanded, `[64, channels]`.
     """
 
-    interpolation: Tensor
+    interpolation: Tensor | None
 
     def __init__(self, start: Tensor) -> None:
         """`start`: the values at the knots, `[9, channels]`."""
@@ -138,18 +119,21 @@ class Bank(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Vectors of the rows: int64 `[n]` to `[n, channels]`."""
-        if len(self.values) == QUALITIES:
+        if self.interpolation is None:
             return self.values[rows]
         return self.interpolation[rows] @ self.values
 
     def expand(self) -> None:
         """Turns knots into rows, for coding."""
-        if len(self.values) != QUALITIES:
+        if self.interpolation is not None:
             self.values = nn.Parameter(self.interpolation @ self.values.detach())
+            self.interpolation = None
 
     def contract(self) -> None:
         """Keeps the rows at the knots only, for training: undoes `expand`."""
-        self.values = nn.Parameter(self.values.detach()[list(KNOTS)])
+        if self.interpolation is None:
+            self.values = nn.Parameter(self.values.detach()[list(KNOTS)])
+            self.interpolation = interpolation_matrix().to(self.values.device)
 
 
 def interpolation_matrix() -> Tensor:

@@ -27,6 +27,7 @@ _SCALES = {
     "prior.hyper_decode_1": 32, "prior.hyper_up_2": 32, "prior.hyper_decode_2": 16,
     "prior.temporal_down": 16, "prior.temporal": 16, "prior.fusion": 16, "prior.fusion_out": 16,
     "prior.spatial": 16, "prior.spatial_out": 16,
+    "prior.spatial_known": 16, "prior.spatial_parameters": 16,
 }  # fmt: skip
 _ENCODER_ONLY = (
     "encoder", "encoder_in", "encoder_down", "linear_in", "prior.hyper_encode", "prior.hyper_down",
@@ -52,8 +53,7 @@ def table(config: CodecConfig) -> list[Row]:
             scale = _SCALES.get(module, 8)
             macs = layer.weight.numel() / scale**2 / config.frames_per_unit
             if module.startswith("prior.spatial"):
-                # Three quarters of what its first layer sees is the same in all stages.
-                macs *= (STAGES + 2) / 4 if parts[-1] == "adaptor" else STAGES - 1
+                macs *= 1 if module == "prior.spatial_parameters" else STAGES - 1
         known_params, known_macs = totals.get(module, (0, 0.0))
         totals[module] = known_params + params, known_macs + macs
     rows = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -18,10 +19,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ui2c import _core
-from ui2c.network.blocks import Bank, Pointwise
+from ui2c.network.blocks import Bank
 from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, base_row, config_for
-from ui2c.network.prior import SKIP
+from ui2c.network.integer import (
+    LARGEST_WEIGHT,
+    SMALLEST_SCALE,
+    WIDE_WEIGHT,
+    coding_codec,
+    training_codec,
+)
+from ui2c.network.prior import SCALES, SKIP
 from ui2c.network.tables import ScaleTables, gaussian_tables
 from ui2c.network.torch_engine import PROFILES, TorchEngine
 
@@ -29,6 +37,11 @@ if TYPE_CHECKING:
     from ui2c.network.engine import Engine, Session
 
 FORMAT = "ui2c-model 1"
+
+NETWORKS, HYPER_SCALES = "codec.", "prior.hyper_scales."
+
+LARGEST_VALUE = 2.0**20
+"""Of all float32 in a file: so no product of the networks can overflow."""
 
 FILTER_SETS = 3
 """Default sets of the post-filter at each knot."""
@@ -82,7 +95,7 @@ def save_model(
     filters: NDArray[np.int8] | None = None,
     tables: tuple[ScaleTables, ScaleTables] | None = None,
 ) -> None:
-    """Writes a model file, whole or not at all; matrices as float16, rows expanded.
+    """Writes trained networks as a model file, whole or not at all: what codes is integers.
 
     `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter; without, they change
     nothing. `tables` are those of y and of z; without, both are Gaussian.
@@ -94,14 +107,10 @@ def save_model(
         **_table_tensors("", y),
         **_table_tensors("hyper_", z),
     }
-    for name, module in codec.named_modules():
-        for key, value in module.named_parameters(recurse=False):
-            value = value.detach().cpu()
-            if isinstance(module, Bank) and len(value) != QUALITIES:
-                value = module.interpolation.cpu() @ value
-            elif isinstance(module, Pointwise) and key == "weight":
-                value = value.half()
-            tensors[f"codec.{name}.{key}"] = value.contiguous().clone()
+    coding = copy.deepcopy(codec).cpu()
+    coding_codec(coding)
+    for name, tensor in network_tensors(coding).items():
+        tensors[f"{NETWORKS}{name}"] = tensor.contiguous().clone()
     metadata = {
         "format": FORMAT,
         "profile": PROFILE,
@@ -112,6 +121,15 @@ def save_model(
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(save(tensors, metadata))
     os.replace(temporary, path)
+
+
+def network_tensors(codec: Codec) -> dict[str, Tensor]:
+    """What the networks of a model file hold, by name; the scales of z stand in a table."""
+    return {
+        name: tensor
+        for name, tensor in codec.state_dict().items()
+        if not name.startswith(HYPER_SCALES)
+    }
 
 
 def _identity(metadata: dict[str, str], tensors: dict[str, Tensor]) -> bytes:
@@ -188,7 +206,21 @@ def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.d
     identity = _identity(metadata, tensors)
     if metadata["id"] != identity.hex():
         raise ValueError(f"it says that it is {metadata['id']}, but holds {identity.hex()}")
-    codec = coding_codec(config, tensors)
+    networks = {
+        key.removeprefix(NETWORKS): value
+        for key, value in tensors.items()
+        if key.startswith(NETWORKS)
+    }
+    index = tensors["tables.hyper_index"]
+    check_networks(config, networks)
+    check_tensor("tables.hyper_index", index, (2, QUALITIES, config.hyper), torch.uint8, SCALES - 1)
+    filters = tensors["filters"]
+    check_tensor("filters", filters, no_filters().shape, torch.int8, 128)
+    with torch.device("meta"):
+        codec = Codec(config)
+        coding_codec(codec)
+    codec.load_state_dict(networks, strict=False, assign=True)
+    del codec.prior.hyper_scales
 
     def tables(kind: str) -> _core.Tables:
         frequencies, lengths = (
@@ -199,30 +231,55 @@ def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.d
 
     return Model(
         config,
-        TorchEngine(codec.to(device), tensors["tables.hyper_index"].numpy()),
+        TorchEngine(codec.to(device), index.numpy()),
         tables(""),
         tables("hyper_"),
         identity,
         metadata["profile"],
         json.loads(metadata.get("card", "{}")),
-        tensors["filters"].numpy(),
+        filters.numpy(),
     )
 
 
-def coding_codec(config: CodecConfig, tensors: dict[str, Tensor]) -> Codec:
-    """The networks of a model file, for coding."""
-    codec = Codec(config)
-    for module in codec.modules():
-        if isinstance(module, Bank):
-            module.expand()
-    codec.load_state_dict(
-        {
-            key.removeprefix("codec."): value.float()
-            for key, value in tensors.items()
-            if key.startswith("codec.")
-        }
-    )
-    return codec.requires_grad_(False).eval()
+def check_networks(config: CodecConfig, tensors: dict[str, Tensor]) -> None:
+    """Raises ValueError unless the tensors are those of such networks, in type, shape and range.
+
+    Nothing is allocated for it.
+    """
+    with torch.device("meta"):
+        codec = Codec(config)
+        coding_codec(codec)
+    expected = network_tensors(codec)
+    if missing := sorted(expected.keys() ^ tensors.keys()):
+        raise ValueError(f"{missing[0]} is missing, or not part of such networks")
+    for name, like in expected.items():
+        wide = like.dtype == torch.int16
+        largest = LARGEST_VALUE
+        if not like.is_floating_point():
+            largest = WIDE_WEIGHT if wide else LARGEST_WEIGHT
+        least = 1 / largest if name.endswith("equalisation") else None
+        if name.endswith("scale"):
+            least = SMALLEST_SCALE
+        check_tensor(name, tensors[name], tuple(like.shape), like.dtype, largest, least)
+
+
+def check_tensor(
+    name: str,
+    tensor: Tensor,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    largest: float,
+    least: float | None = None,
+) -> None:
+    """Raises ValueError for another shape or type, or values beyond ±`largest` or below `least`."""
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+        raise ValueError(
+            f"{name} must be {dtype} {list(shape)}, not {tensor.dtype} {list(tensor.shape)}"
+        )
+    low, high = (float(x) for x in tensor.aminmax())
+    # So written, NaN is out of range, too.
+    if not (-largest <= low and high <= largest and (least is None or low >= least)):
+        raise ValueError(f"{name} holds {low} … {high}, beyond what it may")
 
 
 def load_codec(name_or_path: str | os.PathLike[str]) -> Codec:
@@ -232,10 +289,12 @@ def load_codec(name_or_path: str | os.PathLike[str]) -> Codec:
     """
     engine = load_model(name_or_path).engine
     assert isinstance(engine, TorchEngine)
-    for module in engine.codec.modules():
-        if isinstance(module, Bank):
-            module.contract()
-    return engine.codec.requires_grad_(True)
+    codec = engine.codec
+    codec.prior.hyper_scales = torch.nn.ModuleList(
+        Bank(torch.from_numpy(index[list(KNOTS)]).float() / 10) for index in engine.hyper_index
+    )
+    training_codec(codec)
+    return codec
 
 
 def model_for_id(model_id: bytes, device: str | torch.device = "cpu") -> Model:
@@ -256,10 +315,8 @@ def random_model(name: str, seed: int = 0) -> Model:
         torch.manual_seed(seed)
         codec = Codec(config_for(name))
     index = hyper_indexes(codec).numpy()
-    for module in codec.modules():
-        if isinstance(module, Bank):
-            module.expand()
+    coding_codec(codec)
     digest = hashlib.sha256(f"{name} {seed} {PROFILE}".encode()).digest()[:8]
     tables, hyper_tables = (_core.Tables(*gaussian_tables(), SKIP) for _ in range(2))
-    engine = TorchEngine(codec.requires_grad_(False).eval(), index)
+    engine = TorchEngine(codec, index)
     return Model(codec.config, engine, tables, hyper_tables, digest)

@@ -6,15 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ui2c.network.blocks import (
-    Bank,
-    DepthConvBlock,
-    Pointwise,
-    blocks,
-    linear,
-    shuffle,
-    unshuffle,
-)
+from ui2c.network.blocks import Bank, DepthConvBlock, Pointwise, blocks, shuffle, unshuffle
 from ui2c.network.config import KNOTS, STAGES, CodecConfig
 
 SCALES = 64
@@ -110,7 +102,10 @@ class Prior(nn.Module):
         self.temporal = DepthConvBlock(p, p)
         self.fusion = blocks(width + p, 2 * width, config.fusion_depth)
         self.fusion_out = Pointwise(2 * width, 3 * y, gain=0.3)
-        self.spatial = blocks(4 * y, 2 * width, config.spatial_depth)
+        # Two layers instead of one of both: what the parameters say is the same in all stages.
+        self.spatial_known = Pointwise(y, 2 * width)
+        self.spatial_parameters = Pointwise(3 * y, 2 * width)
+        self.spatial = blocks(2 * width, 2 * width, config.spatial_depth)
         self.spatial_out = Pointwise(2 * width, y, gain=0.3)
         # What is added to the known elements tells the later stages apart.
         self.stage_marks = nn.Parameter(torch.zeros(STAGES - 1, y))
@@ -167,25 +162,15 @@ class Prior(nn.Module):
             symbols - symbols.sign() * torch.where(symbols.abs() > 1.5, others, ones)
         )
 
-    def later_stage(self, stage: int, known: Tensor, parameters: Tensor) -> Tensor:
-        """Means in a stage from 1 on, given the latent in steps as far as known, else zero."""
-        known = known + self.stage_marks[stage - 1]
-        h = self.spatial(torch.cat((known, parameters), dim=-1))
-        return self.spatial_out(h)  # type: ignore[no-any-return]
-
     def later_stages(self, parameters: Tensor) -> Callable[[int, Tensor], Tensor]:
-        """`later_stage` with these parameters, for coding: takes the stage and what is known."""
-        # What the parameters have to say to the first layer is the same in all stages.
-        first, marks = self.spatial[0], self.stage_marks
-        assert isinstance(first, DepthConvBlock) and first.adaptor is not None
-        adaptor = first.adaptor
-        of_known, of_parameters = adaptor.weight.split((marks.shape[1], parameters.shape[-1]), 1)
-        said = linear(parameters, of_parameters, adaptor.bias)
-        silent = torch.zeros_like(adaptor.bias)
-        first_branches, others = first.branches, self.spatial[1:]
+        """What gives the means in the stages from 1 on, once the first has said `parameters`.
 
-        def stage_means(stage: int, known: Tensor) -> Tensor:
-            h = first_branches(said + linear(known + marks[stage - 1], of_known, silent))
-            return self.spatial_out(others(h))  # type: ignore[no-any-return]
+        It takes the stage and the latent in steps as far as known, else zero.
+        """
+        said = self.spatial_parameters(parameters)
 
-        return stage_means
+        def means(stage: int, known: Tensor) -> Tensor:
+            h = said + self.spatial_known(known + self.stage_marks[stage - 1])
+            return self.spatial_out(self.spatial(h))  # type: ignore[no-any-return]
+
+        return means

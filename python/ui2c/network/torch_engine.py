@@ -20,7 +20,7 @@ from ui2c.network.prior import SKIP, stages
 if TYPE_CHECKING:
     from ui2c._core import Planes
 
-PROFILES = ("float32 1",)
+PROFILES = ("int8 1",)
 """Numeric profiles that this engine computes."""
 
 LARGEST_SYMBOL = 2047
@@ -166,7 +166,8 @@ class TorchSession:
 
     def digest(self) -> int:
         feature = self._state.feature
-        return 0 if feature is None else _core.crc32c(feature.cpu().numpy().tobytes())
+        # Zeros of both signs are the same number.
+        return 0 if feature is None else _core.crc32c((feature + 0.0).cpu().numpy().tobytes())
 
     def _begun(self) -> _Unit:
         if self._unit is None:

@@ -23,9 +23,8 @@ HERE = Path(__file__).parent
 SEEDS = HERE / "seeds" / "decoder"
 GOLDEN = HERE.parent / "tests" / "golden"
 
-NAMES = ("nano", "mended", "between", "quarters", "halves", "recentred")
-"""Golden weights: plain; with blocks, filters and vectors of chosen precision; bidirectional; with
-four stages; with fields of which a half is coded; with fitted tables and recentred symbols."""
+NAMES = ("nano", "recentred")
+"""Golden weights: plain, and with all that a unit can carry."""
 
 LIMITS = ui2c.Limits(max_pixels=256 * 256, max_unit_bytes=1 << 16, max_frames=1000)
 SECONDS = 20.0

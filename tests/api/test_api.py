@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import ui2c
 from support.clips import make_clip, make_rgb
-from support.streams import parse
+from support.streams import header_of
 
 
 def test_import_leaves_torch_alone() -> None:
@@ -109,13 +109,13 @@ def test_a_refused_first_frame_leaves_nothing_behind(nano: Any) -> None:
 )
 def test_frame_rates(nano: Any, fps: Any, timebase: tuple[int, int]) -> None:
     encoder = ui2c.Encoder(model=nano, fps=fps, width=2, height=2)
-    header = parse(encoder.encode([]))[0].header
+    header = header_of(encoder.encode([]))
     assert (header.timebase, header.frame_ticks) == (timebase, 1)
 
 
 def test_fine_timebases(nano: Any) -> None:
     encoder = ui2c.Encoder(model=nano, timebase=Fraction(1, 10**9), width=2, height=2)
-    header = parse(encoder.encode([]))[0].header
+    header = header_of(encoder.encode([]))
     assert (header.timebase, header.frame_ticks) == ((1, 10**9), 0)
 
 

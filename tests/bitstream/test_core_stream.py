@@ -60,7 +60,7 @@ def test_example_is_what_the_writer_writes() -> None:
             qp=32,
             motion_step=0,
             log2_lanes=1,
-            shown=2,
+            shown=1,
             stream=encode(SEGMENTS, 1),
         ),
         writer.unit(
@@ -68,7 +68,7 @@ def test_example_is_what_the_writer_writes() -> None:
             qp=36,
             motion_step=0,
             log2_lanes=0,
-            shown=1,
+            shown=2,
             stream=encode([([1] * 3, [0] * 3)], 0),
             feature_hash=0x12345678,
         ),
@@ -101,10 +101,10 @@ def test_example_is_read() -> None:
     assert read.model_id.hex() == "0011223344556677"
     assert (title.key, title.value) == ("title", "tiny")
     assert (intra.qp, intra.motion_step, intra.log2_lanes) == (32, 0, 1)
-    assert (intra.shown, intra.feature_hash, intra.ticks) == (2, None, None)
-    assert (intra.frame, inter.frame) == (0, 2)
+    assert (intra.shown, intra.feature_hash, intra.ticks) == (1, None, None)
+    assert (intra.frame, inter.frame) == (0, 1)
     assert intra.stream == encode(SEGMENTS, 1)
-    assert (inter.shown, inter.feature_hash) == (1, 0x12345678)
+    assert (inter.shown, inter.feature_hash) == (2, 0x12345678)
     assert (end.frames, end.units, end.feature_hash) == (3, 2, None)
     assert index.entries == ((58, 0),)
     assert sum(unit.size for unit in units(example())) == len(example()) - 10

@@ -11,13 +11,10 @@ version; a file that exists is left alone. What each holds:
 - filters.stream, filters.coefficients: filters of a picture, told from none, then others told from
   one of three default sets, then no change, on one lane; the coefficients of defaults and both.
 - nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
-- mended.safetensors, mended.ui2c, mended.y4m: the same with stills, blocks, filters, and vectors
-  whose precision units choose.
-- between.*: the same again, bidirectional and aligned.
-- quarters.*: and with a prior of four stages.
-- halves.*: as between.*, and the first frame's vectors may be half the last one's.
-- recentred.*: as quarters.*, with tables fitted to counts, others for z, and symbols that stand for
-  less than themselves.
+- recentred.safetensors, recentred.ui2c, recentred.y4m: the same with stills, blocks forward and
+  between the frames, filters, vectors whose precision units choose, aligned features, a prior of
+  four stages, tables fitted to counts, others for z, and symbols that stand for less than
+  themselves.
 """
 
 from dataclasses import replace
@@ -93,7 +90,6 @@ def coder_stream() -> bytes:
         stream += writer.unit(
             intra=number % 4 == 0,
             qp=number,
-            cycle=number % 4,
             motion_step=0,
             log2_lanes=log2_lanes,
             shown=2 - number % 2,
@@ -189,63 +185,38 @@ def _write_pictures() -> None:
         )
         for frame, _ in zip(source, range(7), strict=False)
     ]
-    # A pan that goes on for two pairs and jumps to and fro in the third.
-    still = next(iter(open_source(FOLDER.parent / "data" / "city.mkv")))
-    pan = [
-        ui2c.YUV420(
-            still.y[40:168, 40 + x : 232 + x].copy(),
-            still.u[20:84, 20 + x // 2 : 116 + x // 2].copy(),
-            still.v[20:84, 20 + x // 2 : 116 + x // 2].copy(),
-            8,
-            False,
-        )
-        for x in (0, 4, 8, 12, 16, 30, 16)
-    ]
     plain = random_model("nano", 1).codec
-    mended = random_model("nano", 1).codec
-    mended.config = replace(
-        mended.config,
+    recentred = random_model("nano", 1).codec
+    recentred.config = replace(
+        recentred.config,
         still=True,
         blocks=True,
+        bidirectional=True,
         post_filter=True,
         chosen_precision=True,
         coarse_motion=(1000.0, 0.0),
+        aligned=True,
+        stages=4,
+        recentred=True,
     )
-    between = random_model("nano", 1).codec
-    between.config = replace(mended.config, bidirectional=True, aligned=True)
-    quarters = random_model("nano", 1).codec
-    quarters.config = replace(between.config, stages=4)
-    marks = numbers(3 * quarters.config.latent, 5).reshape(3, -1)
-    quarters.prior.stage_marks = torch.nn.Parameter(torch.from_numpy(marks / 2.0**32 - 0.5).float())
-    halves = random_model("nano", 1).codec
-    halves.config = replace(between.config, halved=True)
-    recentred = random_model("nano", 1).codec
-    recentred.config = replace(quarters.config, recentred=True)
-    recentred.prior.stage_marks = quarters.prior.stage_marks
+    marks = numbers(3 * recentred.config.latent, 5).reshape(3, -1)
+    marks = torch.from_numpy(marks / 2.0**32 - 0.5).float()
+    recentred.prior.stage_marks = torch.nn.Parameter(marks)
     offsets = numbers(2 * SCALES, 6).reshape(SCALES, 2) / 2.0**33
     recentred.prior.offsets = torch.nn.Parameter(torch.from_numpy(offsets).float())
     counts = numbers(2 * SCALES * (LARGEST + 2), 7).reshape(2, SCALES, -1) >> 16
     counts >>= np.arange(LARGEST + 2, dtype=np.uint32).clip(max=20)
     of_y, of_z = (fitted_tables(part) for part in counts)
-    models = {
-        "nano": plain,
-        "mended": mended,
-        "between": between,
-        "quarters": quarters,
-        "halves": halves,
-        "recentred": recentred,
-    }
-    for name, codec in models.items():
+    for name, codec in (("nano", plain), ("recentred", recentred)):
         weights = FOLDER / f"{name}.safetensors"
         if not weights.exists():
             defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
             tables = (of_y, of_z) if name == "recentred" else None
             save_model(codec, weights, filters=defaults, tables=tables)
         model = load_model(weights)
-        clip, keyint = (pan, 0) if name == "halves" else (frames, 4)
-        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=keyint).encode(clip))
+        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=4).encode(frames))
         if not (FOLDER / f"{name}.y4m").exists():
-            width, height = clip[0].width, clip[0].height
+            width, height = frames[0].width, frames[0].height
             writer = _core.VideoWriter.y4m(str(FOLDER / f"{name}.y4m"), width=width, height=height)
             for frame in ui2c.Decoder(model=model).decode((FOLDER / f"{name}.ui2c").read_bytes()):
                 writer.write((frame.y, frame.u, frame.v))

@@ -12,3 +12,9 @@ def parse(stream: bytes) -> list[_core.Unit]:
 
 def coded_units(stream: bytes) -> list[_core.CodedUnit]:
     return [unit for unit in parse(stream) if isinstance(unit, _core.CodedUnit)]
+
+
+def header_of(stream: bytes) -> _core.SequenceHeader:
+    first = parse(stream)[0]
+    assert isinstance(first, _core.SequenceUnit)
+    return first.header

@@ -9,7 +9,6 @@ import pytest
 import torch
 from support.training import ROW, clip, config, packed
 from torch import Tensor
-from ui2c import motion
 from ui2c.motion import Planes
 from ui2c.network.weights import Model, load_model, random_model
 from ui2c.pair import PairCoder
@@ -49,11 +48,9 @@ def test_training_sees_what_the_encoder_makes() -> None:
             unit, torch.tensor([unit]), torch.tensor([False]), packed([reference])
         )
         assert torch.equal(prediction, coder.prediction)
-        decoded = torch.cat([packed([frame]) for frame in coder.frames], dim=-1)
-        shown = search.mend(unit, decoded)
-        expected = torch.cat([packed([frame]) for frame in coder.decoded], dim=-1)
-        assert torch.equal(shown, expected)
-        blocks += int(not torch.equal(shown, decoded))
+        field = search.fields[0]
+        assert field is not None
+        blocks += int(not torch.equal(prediction[0], packed(field.predict(reference, 2))))
         reference = coder.frames[-1]
     assert blocks
 
@@ -101,18 +98,21 @@ def test_a_unit_is_trained_as_it_is_coded(recentred: bool) -> None:
 
 def test_blank_units_have_neither_prediction_nor_blocks() -> None:
     frames = packed(clip())[None].repeat(2, 1, 1, 1, 1)
-    search = Motion(model().config, frames, torch.tensor([ROW, ROW]))
+    search = Motion(model(bidirectional=True).config, frames, torch.tensor([ROW, ROW]))
     blank = torch.tensor([True, False])
     prediction = search.predict(0, torch.tensor([0, 0]), blank, frames[:, 0])
     assert not prediction[0].any() and prediction[1].any()
+    assert search.between is not None
     decoded = frames[:, 3:5].permute(0, 2, 3, 1, 4).flatten(3)
-    assert torch.equal(search.mend(0, decoded)[0], decoded[0])
+    mended = search.between.mend(decoded)
+    assert torch.equal(mended[0], decoded[0]) and not torch.equal(mended[1], decoded[1])
 
 
 def test_gradients_are_those_of_the_same_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     """A nudge of the reference changes all as its gradient foresees, if what is found stays."""
     frames = [tuple(p // 2 + 60 for p in frame) for frame in clip(seed=3)]
-    search = Motion(model().config, packed(frames)[None], torch.tensor([ROW]))
+    config = model(bidirectional=True).config
+    search = Motion(config, packed(frames)[None], torch.tensor([ROW]))
     found: dict[int, Any] = {}
 
     def once(place: int, function: Any) -> Any:
@@ -120,11 +120,12 @@ def test_gradients_are_those_of_the_same_motion(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(search, "field", once(0, search.field))
     monkeypatch.setattr(search, "forward_blocks", once(1, search.forward_blocks))
-    monkeypatch.setattr(motion, "search_backward", once(2, motion.search_backward))
+    monkeypatch.setattr(search, "blocks_between", once(2, search.blocks_between))
 
     def shown(reference: Tensor) -> Tensor:
         prediction = search.predict(0, torch.tensor([0]), torch.tensor([False]), reference)
-        return search.mend(0, torch.cat([reference, prediction[..., 96:]], dim=-1) + 1e-4)
+        assert search.between is not None
+        return search.between.mend(torch.cat([reference, prediction[..., 96:]], dim=-1) + 1e-4)
 
     reference = packed([frames[0]]).requires_grad_()
     before = shown(reference)

@@ -146,9 +146,7 @@ def test_what_the_search_finds_brings_the_frame_nearer() -> None:
     assert blocks is not None
     mended = _core.apply_blocks((rough, first[1], first[2]), last, blocks)[0]
     assert error(mended) < 0.5 * error(rough)
-    assert (
-        _core.search_blocks(first[0], first[0], last[0], guesses, lagrangian=10, trust=1) is None
-    )
+    assert _core.search_blocks(first[0], first[0], last[0], guesses, lagrangian=10, trust=1) is None
 
 
 def test_the_field_guesses_vectors() -> None:

@@ -9,7 +9,7 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
-from support.streams import coded_units, parse
+from support.streams import coded_units, header_of
 from ui2c import _core
 from ui2c.network.codec import Codec
 from ui2c.network.config import STILL_OFFSETS, config_for
@@ -94,9 +94,8 @@ def test_a_still_of_two_frames_is_refused() -> None:
 
 def test_a_file_that_claims_two_frames_in_a_still_is_damaged() -> None:
     data = ui2c.Encoder(model=STILL, qp=30).encode(make_clip(32, 32, 1))
-    (header,) = (u.header for u in parse(data) if isinstance(u, _core.SequenceUnit))
     (unit,) = coded_units(data)
-    writer = _core.Writer(header)
+    writer = _core.Writer(header_of(data))
     forged = writer.start() + writer.unit(
         intra=True,
         qp=unit.qp,

@@ -24,6 +24,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check python tests examples
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test-rust:
 	cargo test --workspace -- --show-output

@@ -24,6 +24,16 @@ def naming(path: str) -> Iterator[None]:
         raise type(error)(error.errno or 0, error.strerror or str(error), shown) from error
 
 
+def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
+    """Writes a file that is there whole or not at all; standard output for "-"."""
+    output = OutputFile(path, overwrite=overwrite)
+    try:
+        output.write(data)
+        output.commit()
+    finally:
+        output.discard()
+
+
 class StagedFile:
     """A path to write to, which becomes the wanted path on `commit` and vanishes on `discard`.
 

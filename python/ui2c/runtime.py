@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,12 @@ def check_threads(threads: int | None) -> int | None:
             f"threads must be at least 1, or None for PyTorch's own choice, not {threads}"
         )
     return threads
+
+
+def limit_threads(threads: int | None) -> None:
+    """Makes the native core use that many threads; it reads the variable when it first starts."""
+    if threads is not None:
+        os.environ["RAYON_NUM_THREADS"] = str(threads)
 
 
 @contextmanager

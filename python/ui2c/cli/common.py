@@ -96,12 +96,6 @@ class Interrupt:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def limit_threads(threads: int | None) -> None:
-    """Makes the native core use that many threads; it reads the variable when it first starts."""
-    if threads is not None:
-        os.environ["RAYON_NUM_THREADS"] = str(threads)
-
-
 def check_paths(source: str, *outputs: str | None) -> None:
     """Refuses an output that is the input, or that is named twice."""
     if source == "-" and sys.stdin is not None and sys.stdin.isatty():

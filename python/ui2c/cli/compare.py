@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui2c.cli.common import size
+from ui2c.files import write_whole
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -40,9 +41,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.compare import compare
-    from ui2c.evaluate.markdown import comparison_text
+    from ui2c.evaluate.markdown import comparison_text, markdown
+    from ui2c.evaluate.page import html
     from ui2c.evaluate.published import load_published
-    from ui2c.evaluate.report import Report, write_report
+    from ui2c.evaluate.report import Report
     from ui2c.evaluate.results import load_results
 
     report = Report(
@@ -53,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.pictures,
     )
     comparison = compare(report.points, arguments.anchor, arguments.quality)
-    write_report(report, page=arguments.html, tables=arguments.markdown)
+    if arguments.html:
+        write_whole(arguments.html, html(report).encode())
+    if arguments.markdown:
+        write_whole(arguments.markdown, markdown(report).encode())
     print(comparison_text(comparison, report.labels))
     return 0

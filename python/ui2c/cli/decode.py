@@ -25,7 +25,6 @@ from ui2c.cli.common import (
     counted,
     explain,
     integer,
-    limit_threads,
     note,
     progress,
     seconds,
@@ -33,6 +32,7 @@ from ui2c.cli.common import (
 )
 from ui2c.decoder import Decoder
 from ui2c.errors import Error
+from ui2c.runtime import limit_threads
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.sink import CoreSink

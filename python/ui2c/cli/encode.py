@@ -16,7 +16,6 @@ from ui2c.cli.common import (
     Interrupt,
     UsageError,
     check_paths,
-    limit_threads,
     note,
     progress,
     usage_errors,
@@ -28,6 +27,7 @@ from ui2c.control.rate import typical_qp
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile, StagedFile
 from ui2c.picture.frames import YUV420
+from ui2c.runtime import limit_threads
 from ui2c.video import Description, Source, open_sink, open_source, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.intact import Intact

@@ -6,16 +6,16 @@ import argparse
 import itertools
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from typing import Any
 
-from ui2c.cli.common import INTERRUPTED, Interrupt, limit_threads, note, progress
+from ui2c.cli.common import INTERRUPTED, Interrupt, note, progress
 from ui2c.cli.report import CsvReport, ended, finish
 from ui2c.files import OutputFile
 from ui2c.picture.frames import YUV420
+from ui2c.runtime import limit_threads
 from ui2c.segments.encode import Clip, encode_segments
-from ui2c.segments.executors import Processes, cluster
+from ui2c.segments.executors import workers
 from ui2c.statistics import Statistics
 from ui2c.video import Source, rebased
 from ui2c.video.ahead import ahead
@@ -39,14 +39,7 @@ def encode_in_segments(
     limit_threads(options["threads"])
     statistics = Statistics()
     with ExitStack() as stack:
-        executor: Executor
-        if arguments.cluster:
-            executor, jobs = stack.enter_context(cluster(arguments.cluster))
-            jobs = arguments.jobs or jobs
-        else:
-            jobs = arguments.jobs
-            executor = Processes(jobs)
-            stack.callback(executor.shutdown, cancel_futures=True)
+        executor, jobs = stack.enter_context(workers(arguments.cluster, arguments.jobs))
         interrupt = stack.enter_context(Interrupt())
         shown = stack.enter_context(closing(progress(arguments, frames=total)))
 

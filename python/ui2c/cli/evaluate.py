@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from concurrent.futures import Executor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui2c.cli.common import UsageError, integer, note
+from ui2c.files import write_whole
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -56,11 +54,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ui2c.evaluate.config import load_config, select, shipped_experiments
+    from ui2c.evaluate.markdown import markdown
+    from ui2c.evaluate.page import html
     from ui2c.evaluate.published import load_published
-    from ui2c.evaluate.report import Report, write_report
+    from ui2c.evaluate.report import Report
     from ui2c.evaluate.results import load_results
     from ui2c.evaluate.runner import evaluate
-    from ui2c.segments.executors import Processes, cluster
+    from ui2c.segments.executors import workers
 
     if arguments.list:
         print("\n".join(shipped_experiments()))
@@ -77,23 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.only:
         config = select(config, arguments.only)
     results = arguments.results or Path("results") / config.name
-    with ExitStack() as stack:
-        executor: Executor
-        if arguments.cluster:
-            executor, cores = stack.enter_context(cluster(arguments.cluster))
-            cores = arguments.cores or cores
-        else:
-            cores = arguments.cores or os.cpu_count() or 1
-            executor = Processes(cores)
-            stack.callback(executor.shutdown, cancel_futures=True)
-        log = None if arguments.quiet else sys.stderr
+    log = None if arguments.quiet else sys.stderr
+    with workers(arguments.cluster, arguments.cores) as (executor, cores):
         outcome = evaluate(config, results, executor, cores, again=arguments.again, log=log)
     paths = [results / job.path for job in config.jobs()]
     points = load_results([str(path) for path in paths if path in outcome.files])
     anchor = config.anchor or config.codecs[0].common.name
     if anchor in {point.codec for point in points}:
         report = Report(config.title, points, anchor, load_published(config.published))
-        write_report(report, page=results / "report.html", tables=results / "report.md")
+        write_whole(results / "report.html", html(report).encode())
+        write_whole(results / "report.md", markdown(report).encode())
     for title, message in outcome.failed.items():
         print(f"ui2c: error: {title}: {message}", file=sys.stderr)
     note(

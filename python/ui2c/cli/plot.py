@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ui2c import _core
 from ui2c.evaluate.over_time import Moment, page
-from ui2c.files import OutputFile
+from ui2c.files import write_whole
 from ui2c.statistics import UnitStatistics
 
 
@@ -54,9 +54,4 @@ def of_units(header: _core.SequenceHeader, units: Iterable[_core.Unit]) -> list[
 
 
 def write(path: str, title: str, moments: Sequence[Moment], *, overwrite: bool) -> None:
-    output = OutputFile(path, overwrite=overwrite)
-    try:
-        output.write(page(title, moments).encode())
-        output.commit()
-    finally:
-        output.discard()
+    write_whole(path, page(title, moments).encode(), overwrite=overwrite)

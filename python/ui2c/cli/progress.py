@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any, Literal, TextIO
 
 INTERVAL = 0.2
@@ -73,7 +74,7 @@ class Progress:
         if rate:
             parts.append(f"{rate:.1f} kbit/s")
         if left is not None:
-            parts.append(f"ETA {clock(left)}")
+            parts.append(f"ETA {timedelta(seconds=round(left))}")
         self._print(", ".join(parts))
 
     def end(self, **values: Any) -> None:
@@ -103,9 +104,3 @@ class Progress:
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -12,11 +12,14 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ui2c import Decoder, Encoder, build_info
-from ui2c.cli.common import integer, limit_threads, rate, size
+from ui2c.build import build_info
+from ui2c.decoder import Decoder
+from ui2c.encoder import Encoder
+from ui2c.runtime import limit_threads
 from ui2c.video import Description, open_sink, open_source
 
 
@@ -24,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     coding = commands.add_parser("encode")
-    coding.add_argument("--size", type=size, required=True)
-    coding.add_argument("--bit-depth", type=integer(8, 16), default=8)
-    coding.add_argument("--fps", type=rate, default=rate("25"))
-    coding.add_argument("--frames", type=integer(1))
-    coding.add_argument("--qp", type=integer(0, 63), required=True)
-    coding.add_argument("--keyint", type=integer(0), default=0)
+    coding.add_argument("--size", required=True)
+    coding.add_argument("--bit-depth", type=int, default=8)
+    coding.add_argument("--fps", type=Fraction, default=Fraction(25))
+    coding.add_argument("--frames", type=int)
+    coding.add_argument("--qp", type=int, required=True)
+    coding.add_argument("--keyint", type=int, default=0)
     coding.set_defaults(run=encode)
     commands.add_parser("decode").set_defaults(run=decode)
     for command in commands.choices.values():
@@ -37,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument("output", type=Path)
         command.add_argument("--model", default="small")
         command.add_argument("--device", default="cpu")
-        command.add_argument("--threads", type=integer(1), default=1)
+        command.add_argument("--threads", type=int, default=1)
         command.add_argument("--report", type=Path, required=True)
     arguments = parser.parse_args(argv)
     limit_threads(arguments.threads)
@@ -47,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def encode(arguments: argparse.Namespace) -> dict[str, Any]:
     """Encodes; the report has the bits of every frame, a unit's divided evenly."""
-    width, height = arguments.size
+    width, height = map(int, arguments.size.split("x"))
     source = open_source(arguments.input, width=width, height=height, bit_depth=arguments.bit_depth)
     encoder = Encoder(
         qp=arguments.qp,

@@ -1,15 +1,13 @@
-"""What a report is made of, and its writing."""
+"""What a report is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ui2c.evaluate.compare import Comparison, compare, names
 from ui2c.evaluate.published import Published
 from ui2c.evaluate.results import Point
-from ui2c.files import OutputFile
 
 COMPARED = ("psnr", "psnr_rgb", "ms_ssim", "vmaf")
 """Qualities that get a table of BD-rates, where they were measured."""
@@ -52,18 +50,3 @@ class Report:
 
     def measured(self, quality: str) -> bool:
         return any(quality in point.values for point in self.points)
-
-
-def write_report(report: Report, *, page: Path | None = None, tables: Path | None = None) -> None:
-    """One self-contained page of HTML, and the tables as Markdown; each whole or not at all."""
-    from ui2c.evaluate.markdown import markdown
-    from ui2c.evaluate.page import html
-
-    for path, make in ((page, html), (tables, markdown)):
-        if path is not None:
-            file = OutputFile(path, overwrite=True)
-            try:
-                file.write(make(report).encode())
-                file.commit()
-            finally:
-                file.discard()

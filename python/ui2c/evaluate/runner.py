@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from ui2c.cli.progress import clock
 from ui2c.evaluate.config import Config
 from ui2c.evaluate.errors import CodecError
 from ui2c.evaluate.job import Done, Job, do
 from ui2c.evaluate.measure import BT709
 from ui2c.evaluate.png import png
 from ui2c.evaluate.sequence import Sequence
+from ui2c.files import write_whole
 from ui2c.picture.color import yuv420_to_rgb
 
 SOURCE = "source"
@@ -55,7 +55,7 @@ def evaluate(
     Every job that fails is reported, the rest goes on. Interrupted, what has been done stays.
     """
     outcome = Outcome()
-    waiting: list[tuple[Job, str]] = []
+    queue: list[Job] = []
     for job in config.jobs():
         try:
             key = job.key()
@@ -66,11 +66,12 @@ def evaluate(
         if not again and _is_done(path, key, job):
             outcome.kept.append(path)
         else:
-            waiting.append((job, key))
-    _source_pictures(config, results, {job.sequence for job, _ in waiting})
-    report = _Report(log, len(waiting), len(outcome.kept))
+            queue.append(job)
+    _source_pictures(config, results, {job.sequence for job in queue})
+    told = _Log(log, len(queue))
+    if outcome.kept:
+        told.line(f"{len(outcome.kept)} results are there already, {len(queue)} to go")
     running: dict[Future[Done], Job] = {}
-    queue = [job for job, _ in waiting]
     try:
         while queue or running:
             while queue and _fits(queue[0], running, cores):
@@ -82,11 +83,13 @@ def evaluate(
                 try:
                     done = future.result()
                 except Exception as error:  # whatever a codec does must not end the others
-                    outcome.failed[job.title] = _explain(error)
-                    report.failed(job, _explain(error), queue, running)
+                    message = " ".join(str(error).split()) or type(error).__name__
+                    outcome.failed[job.title] = message
+                    told.finished(job, f" FAILED: {message}")
                 else:
                     outcome.done.append(_write(results, job, done))
-                    report.done(job, done.result, queue, running)
+                    bpp, psnr = done.result["bpp"], done.result["psnr"]
+                    told.finished(job, f": {bpp:.4f} bpp, {psnr:.2f} dB")
     except BaseException:
         for future in running:
             future.cancel()
@@ -117,17 +120,15 @@ def _is_done(path: Path, key: str, job: Job) -> bool:
 def _write(results: Path, job: Job, done: Done) -> Path:
     path = results / job.path
     for frame, data in done.pictures.items():
-        _write_whole(path.with_suffix("") / f"{frame}.png", data)
+        _keep(path.with_suffix("") / f"{frame}.png", data)
     # Last: where the result is, its pictures are too.
-    _write_whole(path, json.dumps(done.result).encode())
+    _keep(path, json.dumps(done.result).encode())
     return path
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _keep(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_name(f".{path.name}.{os.getpid()}.part")
-    work.write_bytes(data)
-    os.replace(work, path)
+    write_whole(path, data)
 
 
 def _source_pictures(config: Config, results: Path, sequences: set[Sequence]) -> None:
@@ -140,7 +141,7 @@ def _source_pictures(config: Config, results: Path, sequences: set[Sequence]) ->
             for index, frame in enumerate(sequence.frames()):
                 if index in wanted:
                     picture = png(yuv420_to_rgb(frame, matrix=BT709))
-                    _write_whole(folder / f"{index}.png", picture)
+                    _keep(folder / f"{index}.png", picture)
                 if index >= max(wanted):
                     break
         except (OSError, ValueError, RuntimeError):
@@ -148,42 +149,23 @@ def _source_pictures(config: Config, results: Path, sequences: set[Sequence]) ->
             continue
 
 
-def _explain(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-class _Report:
+class _Log:
     """A line for each finished job, with the time that is left."""
 
-    def __init__(self, log: TextIO | None, jobs: int, kept: int) -> None:
-        self._log = log
+    def __init__(self, stream: TextIO | None, jobs: int) -> None:
+        self._stream = stream
         self._jobs = jobs
         self._count = 0
         self._began = time.monotonic()
-        if kept:
-            self.line(f"{kept} results are there already, {jobs} to go")
+
+    def finished(self, job: Job, text: str) -> None:
+        """The time left is by what the finished jobs took, at the rate they have come so far."""
+        self._count += 1
+        left = self._jobs - self._count
+        seconds = (time.monotonic() - self._began) / self._count * left
+        eta = f", ETA {timedelta(seconds=round(seconds))}" if left else ""
+        self.line(f"[{self._count}/{self._jobs}] {job.title}{text}{eta}")
 
     def line(self, text: str) -> None:
-        if self._log is not None:
-            print(text, file=self._log, flush=True)
-
-    def done(
-        self, job: Job, result: dict[str, Any], queue: list[Job], running: dict[Any, Job]
-    ) -> None:
-        self.line(
-            f"{self._head(job)}: {result['bpp']:.4f} bpp, {result['psnr']:.2f} dB"
-            f"{self._left(queue, running)}"
-        )
-
-    def failed(self, job: Job, message: str, queue: list[Job], running: dict[Any, Job]) -> None:
-        self.line(f"{self._head(job)} FAILED: {message}{self._left(queue, running)}")
-
-    def _head(self, job: Job) -> str:
-        self._count += 1
-        return f"[{self._count}/{self._jobs}] {job.title}"
-
-    def _left(self, queue: list[Job], running: dict[Any, Job]) -> str:
-        """By what the finished jobs took on average, at the rate they have come so far."""
-        left = len(queue) + len(running)
-        seconds = (time.monotonic() - self._began) / self._count * left
-        return f", ETA {clock(seconds)}" if left else ""
+        if self._stream is not None:
+            print(text, file=self._stream, flush=True)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ui2c import _core
 from ui2c.encoder import Encoder
 from ui2c.picture.frames import YUV420, iterate
-from ui2c.segments.executors import Processes
+from ui2c.segments.executors import workers
 from ui2c.segments.join import Joiner, add_statistics
 from ui2c.segments.store import SegmentStore
 from ui2c.statistics import Statistics
@@ -163,7 +163,6 @@ def encode_segments(
         raise ValueError("segments go with neither reconstruction nor size: use an Encoder")
     if segment < 0 or (jobs is not None and jobs < 1):
         raise ValueError(f"segment and jobs must be positive, not {segment} and {jobs}")
-    jobs = jobs or os.cpu_count() or 1
     length = segment or segment_length(options.get("keyint", 0))
     parts: list[bytes] = []
     write = write or parts.append
@@ -171,12 +170,14 @@ def encode_segments(
     store = SegmentStore(work)
     with ExitStack() as stack:
         if executor is None:
-            executor = Processes(jobs)
-            stack.callback(executor.shutdown, cancel_futures=True)
+            executor, jobs = stack.enter_context(workers(count=jobs))
+        jobs = jobs or os.cpu_count() or 1
         joiner = Joiner()
         segments = plan(source, length, options)
         try:
-            for data, part in _in_order(segments, executor, jobs, store, stop):
+            for data, part in _in_order(
+                segments, executor, jobs, store, stop
+            ):
                 add_statistics(total, part)
                 piece = joiner.add(data)
                 total.bytes += len(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -39,15 +40,26 @@ class Processes(Executor):
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[tuple[Executor, int]]:
-    """Dask's executor at an address, and the cores it has. The files must be seen there too."""
+def workers(cluster: str | None = None, count: int | None = None) -> Iterator[tuple[Executor, int]]:
+    """An executor and how many to keep busy in it: `count`, or as many as there are cores.
+
+    Of this machine, or of the Dask cluster at an address, which must see the files too.
+    """
+    if cluster is None:
+        count = count or os.cpu_count() or 1
+        processes = Processes(count)
+        try:
+            yield processes, count
+        finally:
+            processes.shutdown(cancel_futures=True)
+        return
     try:
         from distributed import Client
     except ImportError as error:
         raise ImportError("--cluster needs Dask: pip install 'ui2c[cluster]'") from error
-    with Client(address) as client:
+    with Client(cluster) as client:
         # Dask would take equal calls for one; a job that is asked for again is to be done again.
-        yield client.get_executor(pure=False), sum(client.nthreads().values())
+        yield client.get_executor(pure=False), count or sum(client.nthreads().values())
 
 
 def _die_quietly() -> None:

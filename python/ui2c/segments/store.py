@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from ui2c.files import naming
+from ui2c.files import write_whole
 from ui2c.picture.metrics import Psnr
 from ui2c.statistics import Statistics, UnitStatistics
 
@@ -56,13 +56,7 @@ class SegmentStore:
             return
         stream, statistics = coded
         data = json.dumps(asdict(statistics)).encode() + b"\n" + stream
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with naming(os.fspath(path)):
-                part.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
-                os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
 
     def remove(self) -> None:
         """Removes what was kept; the folder too, if nothing else is in it."""

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
-from ui2c.evaluate.bdrate import METHODS, Curve, akima_slopes, bd_rate, pchip_slopes
+from ui2c.evaluate.bdrate import METHODS, Curve, bd_rate
 
 ANCHOR = Curve.of([(0.02, 31.0), (0.05, 34.2), (0.11, 37.0), (0.31, 40.1), (0.7, 43.0)])
 
@@ -70,15 +69,6 @@ def test_like_the_bjontegaard_package(first: Curve, second: Curve) -> None:
         )
         # Theirs sums 100 samples of the interpolants, ours integrates them exactly.
         assert math.log1p(percent / 100) == pytest.approx(math.log1p(theirs / 100), abs=2e-2)
-
-
-@settings(deadline=None)
-@given(curves())
-def test_slopes_like_scipy(curve: Curve) -> None:
-    x, y = np.array(curve.qualities), np.log(curve.rates)
-    assert pchip_slopes(x, y) == pytest.approx(PchipInterpolator(x, y).derivative()(x), abs=1e-9)
-    theirs = Akima1DInterpolator(x, y).derivative()(x)
-    assert akima_slopes(x, y) == pytest.approx(theirs, abs=1e-6)
 
 
 def test_no_overlap() -> None:

@@ -15,14 +15,14 @@ that the tested codec needs fewer bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
-Array = NDArray[np.float64]
-METHODS = ("pchip", "akima", "cubic")
+INTERPOLANTS = {"pchip": PchipInterpolator, "akima": Akima1DInterpolator}
+METHODS = (*INTERPOLANTS, "cubic")
 LITTLE = 0.5
 """Share of the shorter curve's range below which an overlap is called small."""
 
@@ -103,70 +103,4 @@ def _integral(curve: Curve, low: float, high: float, method: str) -> float:
         centre = float(x.mean())
         whole = np.polyint(np.polyfit(x - centre, y, 3))
         return float(np.polyval(whole, high - centre) - np.polyval(whole, low - centre))
-    slopes = SLOPES[method](x, y)
-    return _hermite_integral(x, y, slopes, high) - _hermite_integral(x, y, slopes, low)
-
-
-def _hermite_integral(x: Array, y: Array, slopes: Array, end: float) -> float:
-    """Of the piecewise cubic Hermite interpolant, from x[0] to `end`, which lies within x."""
-    total = 0.0
-    for i in range(len(x) - 1):
-        width = x[i + 1] - x[i]
-        t = float(np.clip((end - x[i]) / width, 0, 1))
-        total += width * (
-            y[i] * (t - t**3 + t**4 / 2)
-            + y[i + 1] * (t**3 - t**4 / 2)
-            + width * slopes[i] * (t**2 / 2 - 2 * t**3 / 3 + t**4 / 4)
-            + width * slopes[i + 1] * (t**4 / 4 - t**3 / 3)
-        )
-    return float(total)
-
-
-def pchip_slopes(x: Array, y: Array) -> Array:
-    """Slopes that keep the interpolant monotone: weighted harmonic means of the neighbours."""
-    h, d = np.diff(x), np.diff(y) / np.diff(x)
-    if len(x) == 2:
-        return np.array([d[0], d[0]])
-    slopes = np.zeros(len(x))
-    for i in range(1, len(x) - 1):
-        if d[i - 1] * d[i] > 0:
-            before, after = 2 * h[i] + h[i - 1], h[i] + 2 * h[i - 1]
-            slopes[i] = (before + after) / (before / d[i - 1] + after / d[i])
-    slopes[0] = _end_slope(h[0], h[1], d[0], d[1])
-    slopes[-1] = _end_slope(h[-1], h[-2], d[-1], d[-2])
-    return slopes
-
-
-def _end_slope(h0: float, h1: float, d0: float, d1: float) -> float:
-    """Three-point estimate at an end, held so that the curve stays monotone."""
-    slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
-    if slope * d0 <= 0:
-        return 0.0
-    if d0 * d1 <= 0 and abs(slope) > 3 * abs(d0):
-        return 3 * d0
-    return slope
-
-
-def akima_slopes(x: Array, y: Array) -> Array:
-    """Akima's: means of the neighbouring slopes, weighted by how little those beyond change."""
-    d = np.diff(y) / np.diff(x)
-    if len(x) == 2:
-        return np.array([d[0], d[0]])
-    m = np.empty(len(d) + 4)
-    m[2:-2] = d
-    m[1], m[-2] = 2 * m[2] - m[3], 2 * m[-3] - m[-4]
-    m[0], m[-1] = 2 * m[1] - m[2], 2 * m[-2] - m[-3]
-    change = np.abs(np.diff(m))
-    right, left = change[2:], change[:-2]
-    total = right + left
-    flat = total <= 1e-9 * max(float(total.max()), 1e-300)
-    weights = np.where(flat, 1.0, total)
-    return np.asarray(
-        np.where(flat, (m[1:-2] + m[2:-1]) / 2, (right * m[1:-2] + left * m[2:-1]) / weights)
-    )
-
-
-SLOPES: dict[str, Callable[[Array, Array], Array]] = {
-    "pchip": pchip_slopes,
-    "akima": akima_slopes,
-}
+    return float(INTERPOLANTS[method](x, y).integrate(low, high))

@@ -20,7 +20,7 @@ from ui2c.evaluate.job import do
 from ui2c.evaluate.png import read_png
 from ui2c.evaluate.process import run
 from ui2c.evaluate.runner import Outcome, evaluate
-from ui2c.segments.executors import Processes, cluster
+from ui2c.segments.executors import Processes
 from ui2c.video import Description, open_sink
 
 STANDIN = TESTS / "support" / "standin.py"
@@ -128,13 +128,14 @@ def test_a_result_has_everything(tmp_path: Path) -> None:
             "libx264",
             "-preset medium -tune psnr -bf 0 -g 9999 -sc_threshold 0",
             "-c:v libx264 -preset medium -tune psnr -bf 0 -g 9999 -sc_threshold 0 -threads 1 "
-            "-crf 20 -f h264 coded.264",
+            "-bsf:v filter_units=remove_types=6 -crf 20 -f h264 coded.264",
         ),
         (
             "libx265",
             "-preset medium -tune psnr -x265-params bframes=0:keyint=-1:scenecut=0",
             "-c:v libx265 -preset medium -tune psnr -x265-params "
-            "bframes=0:keyint=-1:scenecut=0:pools=1:frame-threads=1 -crf 20 -f hevc coded.265",
+            "bframes=0:keyint=-1:scenecut=0:pools=1:frame-threads=1:info=0 -crf 20 -f hevc "
+            "coded.265",
         ),
         (
             "libsvtav1",
@@ -157,16 +158,13 @@ def test_commands_of_ffmpeg(tmp_path: Path, encoder: str, options: str, command:
 
 REFERENCES = """
 [[codecs]]
+use = "vtm-17.0"
 name = "vtm"
-kind = "vtm"
-encoder = "EncoderAppStatic"
-decoder = "DecoderAppStatic"
 config = "{folder}/encoder_lowdelay_vtm.cfg"
 points = [22]
 [[codecs]]
+use = "ecm-11.0"
 name = "ecm"
-kind = "ecm"
-encoder = "EncoderAppStatic"
 config = "{folder}/encoder_lowdelay_ecm.cfg"
 points = [22]
 """
@@ -183,7 +181,7 @@ def test_commands_of_the_reference_encoders(tmp_path: Path) -> None:
         "--FramesToBeEncoded=4 --SourceWidth=36 --SourceHeight=20 --IntraPeriod=-1 --QP=22 "
         "--Level=6.2 --BitstreamFile=coded.bin"
     )
-    assert vtm["decode"]["command"] == "DecoderAppStatic -b coded.bin -d 8 -o again.yuv"
+    assert vtm["decode"]["command"] == "DecoderAppStatic -b coded.bin -d 8 -o decoded.yuv"
     assert ecm["encode"]["command"] == (
         "EncoderAppStatic -c encoder_lowdelay_ecm.cfg --InputFile=source.yuv "
         "--InputChromaFormat=420 --InputBitDepth=8 --FrameRate=25 --SourceWidth=36 "
@@ -206,7 +204,7 @@ def test_ten_bit_raw_is_given_and_compared_at_ten_bits(tmp_path: Path) -> None:
         '[[sequences]]\nname = "ten"\nfile = "ten.yuv"\nwidth = 17\nheight = 9\nbit_depth = 10\n'
         'fps = "30000/1001"\nframes = 2\n'
     )
-    codecs = REFERENCES.partition('[[codecs]]\nname = "ecm"')[0].format(folder=tmp_path)
+    codecs = REFERENCES.partition('[[codecs]]\nuse = "ecm-11.0"')[0].format(folder=tmp_path)
     config = configure(tmp_path, codecs + codec("libx264", points="[22]"), "", sequences)
     vtm, x264 = (do(job).result for job in config.jobs())
     for part in ("--InputBitDepth=10", "--OutputBitDepth=10", "--FramesToBeEncoded=2"):
@@ -361,8 +359,8 @@ def test_a_cluster_of_two_workers(tmp_path: Path) -> None:
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as workers,
-        cluster(workers.scheduler_address) as (executor, cores),
+        ) as machines,
+        workers(machines.scheduler_address) as (executor, cores),
     ):
         assert cores == 2
         outcome = evaluate(config, tmp_path / "results", executor, cores)

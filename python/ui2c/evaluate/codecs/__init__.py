@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from ui2c.evaluate.codecs.base import Codec, Coded, Common, Effort
 from ui2c.evaluate.codecs.ffmpeg import FFmpeg
-from ui2c.evaluate.codecs.reference import Reference
 from ui2c.evaluate.codecs.template import Template
 from ui2c.evaluate.codecs.ui2c import Ui2c
 from ui2c.evaluate.errors import ConfigError
 from ui2c.evaluate.table import Table
 
-KINDS: dict[str, type[FFmpeg] | type[Reference] | type[Template] | type[Ui2c]] = {
+KINDS: dict[str, type[FFmpeg] | type[Template] | type[Ui2c]] = {
     "ui2c": Ui2c,
     "ffmpeg": FFmpeg,
-    "vtm": Reference,
-    "ecm": Reference,
     "command": Template,
 }
 

@@ -14,6 +14,10 @@ from ui2c.evaluate.table import Table
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """Names become names of folders."""
+WHOLE = "the whole program: start, reading or writing raw video, coding"
+"""What the seconds of a program contain."""
+IVF_MAGIC = b"DKIF"
+IVF_HEADER, IVF_FRAME_HEADER = 32, 12
 
 
 def check_name(name: str, where: str) -> str:
@@ -101,6 +105,18 @@ def number(value: float) -> str:
 
 
 def file_bits(path: Path) -> int:
+    """Of a stream that an encoder wrote; headers of IVF, which belong to no codec, not counted."""
     if not path.is_file() or path.stat().st_size == 0:
         raise CodecError(f"the encoder wrote no {path.name}")
-    return 8 * path.stat().st_size
+    size = path.stat().st_size
+    headers = 0
+    with path.open("rb") as file:
+        if file.read(len(IVF_MAGIC)) == IVF_MAGIC:
+            position = headers = IVF_HEADER
+            while position < size:
+                file.seek(position)
+                position += IVF_FRAME_HEADER + int.from_bytes(file.read(4), "little")
+                headers += IVF_FRAME_HEADER
+            if position != size:
+                raise CodecError(f"{path.name} is not a whole IVF file")
+    return 8 * (size - headers)

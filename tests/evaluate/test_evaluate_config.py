@@ -28,7 +28,7 @@ def test_jobs_are_all_pairs_and_points(tmp_path: Path) -> None:
         ("b", 30),
     ]
     assert config.jobs()[0].path == Path("c/a/20.json")
-    assert config.sequences[0].parts[0].path == tmp_path / "a.yuv"
+    assert config.sequences[0].parts[0].path == str(tmp_path / "a.yuv")
 
 
 def test_shipped_codecs_can_be_changed(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_shipped_experiments_are_whole(name: str, tmp_path: Path) -> None:
     assert config.jobs()
     load_published(config.published)
     for sequence in config.sequences:
-        assert all(part.path.is_relative_to(tmp_path) for part in sequence.parts)
+        assert all(Path(part.path).is_relative_to(tmp_path) for part in sequence.parts)
 
 
 def test_published_figures_are_whole() -> None:

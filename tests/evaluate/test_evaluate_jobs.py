@@ -20,7 +20,7 @@ from ui2c.evaluate.job import do
 from ui2c.evaluate.png import read_png
 from ui2c.evaluate.process import run
 from ui2c.evaluate.runner import Outcome, evaluate
-from ui2c.segments.executors import Processes
+from ui2c.segments.executors import Processes, workers
 from ui2c.video import Description, open_sink
 
 STANDIN = TESTS / "support" / "standin.py"

@@ -86,7 +86,9 @@ def ffmpeg(arguments: list[str]) -> None:
         depth = 8 if after("-pix_fmt") == "yuv420p" else 10
         size = frame_bytes(int(width), int(height), depth)
         frames = int(after("-frames:v"))
-        encode(after("-i"), arguments[-1], size, frames, float(after("-crf")), depth)
+        # Without a point it is to tell its name alone.
+        point = float(after("-crf")) if "-crf" in arguments else 0
+        encode(after("-i"), arguments[-1], size, frames, point, depth)
     else:
         decode(after("-i"), arguments[-1])
 

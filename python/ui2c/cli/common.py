@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from ui2c.cli.progress import Form, Progress
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 INTERRUPTED = 130
 
 
@@ -162,13 +163,18 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def _fraction(text: str) -> Fraction:
+    """-1 where it is no number."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return Fraction(-1)
+
+
 def amount(text: str) -> int:
     """A type for argparse: a number of bits or bytes such as 500000, 500k, 1.5M or 2G."""
     factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
-    try:
-        value = int(Fraction(text if factor == 1 else text[:-1]) * factor)
-    except (ValueError, ZeroDivisionError):
-        value = 0
+    value = int(_fraction(text if factor == 1 else text[:-1]) * factor)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be an amount such as 500k or 1.5M, not {text!r}")
     return value
@@ -176,10 +182,7 @@ def amount(text: str) -> int:
 
 def rate(text: str) -> Fraction:
     """A type for argparse: frames per second, such as 25, 29.97 or 30000/1001."""
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(0)
+    value = _fraction(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be a rate such as 25 or 30000/1001, not {text!r}")
     return value
@@ -187,16 +190,10 @@ def rate(text: str) -> Fraction:
 
 def seconds(text: str) -> Fraction:
     """A type for argparse: a time such as 12.5, 1:02.5 or 1:00:02.5."""
-    total = Fraction(0)
-    try:
-        parts = [Fraction(part) for part in text.split(":")]
-    except (ValueError, ZeroDivisionError):
-        parts = []
-    for part in parts:
-        total = 60 * total + part
-    if not 1 <= len(parts) <= 3 or min(parts) < 0:
+    parts = [_fraction(part) for part in text.split(":")]
+    if len(parts) > 3 or min(parts) < 0:
         raise argparse.ArgumentTypeError(f"must be a time such as 12.5 or 1:02.5, not {text!r}")
-    return total
+    return sum((60**power * part for power, part in enumerate(reversed(parts))), Fraction(0))
 
 
 def size(text: str) -> tuple[int, int]:

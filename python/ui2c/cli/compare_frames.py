@@ -10,7 +10,16 @@ from contextlib import ExitStack, closing
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ui2c.cli.common import Help, UsageError, integer, is_device, note, seconds, usage_errors
+from ui2c.cli.common import (
+    Commands,
+    Help,
+    UsageError,
+    integer,
+    is_device,
+    note,
+    seconds,
+    usage_errors,
+)
 from ui2c.files import OutputFile
 from ui2c.picture.frames import YUV420
 from ui2c.video import Description, open_source
@@ -19,7 +28,6 @@ from ui2c.video.source import UI2C_MAGIC
 if TYPE_CHECKING:
     from ui2c.evaluate.sheet import Box
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
 CLOSE_LOOK = 8

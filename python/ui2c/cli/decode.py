@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from ui2c import _core
 from ui2c.cli.common import (
     INTERRUPTED,
+    Commands,
     Help,
     Interrupt,
     UsageError,
@@ -37,9 +38,6 @@ from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.sink import CoreSink
 from ui2c.video.source import display_name, reading
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 CHUNK = 1 << 16
 STEPS = 200

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ui2c.cli.common import (
     INTERRUPTED,
+    Commands,
     Help,
     Interrupt,
     UsageError,
@@ -20,22 +20,24 @@ from ui2c.cli.common import (
     progress,
     usage_errors,
 )
-from ui2c.cli.encode_options import add_options, check_target, encoder_options
+from ui2c.cli.encode_options import (
+    add_options,
+    check_target,
+    encoder_options,
+    selected,
+    source_options,
+)
 from ui2c.cli.encode_segments import encode_in_segments
-from ui2c.cli.report import CsvReport, ended, finish
+from ui2c.cli.report import CsvReport, finish
 from ui2c.control.rate import typical_qp
 from ui2c.encoder import Encoder
 from ui2c.files import OutputFile, StagedFile
 from ui2c.picture.frames import YUV420
 from ui2c.runtime import limit_threads
-from ui2c.video import Description, Source, open_sink, open_source, rebased
+from ui2c.video import Description, Source, open_sink, open_source
 from ui2c.video.ahead import ahead
 from ui2c.video.intact import Intact
 from ui2c.video.sink import CONTAINERS
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
 
 EXAMPLES = """\
 examples:
@@ -80,15 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace, stack: ExitStack) -> Source:
-    width, height = arguments.input_res or (None, None)
     with usage_errors():
-        source = open_source(
-            arguments.input,
-            width=width,
-            height=height,
-            bit_depth=arguments.input_depth,
-            fps=arguments.fps,
-        )
+        source = open_source(arguments.input, **source_options(arguments))
     stack.enter_context(closing(source))
     return source
 
@@ -128,7 +123,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
             )
         shown = progress(arguments, frames=total, step="pass 2" if arguments.passes == 2 else None)
         stack.callback(shown.close)
-        intact = Intact(_selected(source, arguments))
+        intact = Intact(selected(arguments, source))
         frames: Iterable[YUV420] = intact
         if not os.path.isfile(arguments.input):
             frames = ahead(frames, lambda: interrupt.requested)
@@ -145,8 +140,8 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     output.commit()
     if recon:
         recon.close()
-    finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
-    return ended(arguments, statistics.frames, intact.damage, interrupted=interrupt.requested)
+    interrupted = interrupt.requested
+    return finish(arguments, statistics, report, shown, intact.damage, interrupted=interrupted)
 
 
 def _target(arguments: argparse.Namespace, video: Description, total: int | None) -> dict[str, Any]:
@@ -175,7 +170,7 @@ def _first_pass(
     interrupt: Interrupt,
 ) -> dict[str, Any]:
     """Codes all frames once; what the second pass aims at."""
-    frames = Intact(_selected(_open(arguments, stack), arguments))
+    frames = Intact(selected(arguments, _open(arguments, stack)))
     with closing(progress(arguments, frames=total, step="pass 1")) as shown:
         for frame in frames:
             if interrupt.requested:
@@ -195,9 +190,3 @@ def _expected(frames: int | None, skip: int, wanted: int | None) -> int | None:
         return wanted
     left = max(0, frames - skip)
     return left if wanted is None else min(left, wanted)
-
-
-def _selected(source: Source, arguments: argparse.Namespace) -> Iterator[YUV420]:
-    """The wanted frames, their times counted from the first of them."""
-    source.skip(arguments.skip)
-    return rebased(itertools.islice(source, arguments.frames))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from ui2c.cli.common import (
@@ -16,8 +18,9 @@ from ui2c.cli.common import (
     size,
 )
 from ui2c.options import EFFORTS
+from ui2c.picture.frames import YUV420
 from ui2c.segments.encode import description_options
-from ui2c.video import Description
+from ui2c.video import Description, Source, rebased
 
 SINGLE = "-single"
 """Ends the names of models with one frame per unit."""
@@ -147,6 +150,19 @@ def check_target(arguments: argparse.Namespace) -> None:
         raise UsageError("--segment goes with --jobs or --cluster")
     if arguments.passes == 2 and not os.path.isfile(arguments.input):
         raise UsageError("two passes need a file to read twice; --bitrate R takes one")
+
+
+def source_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments for `open_source`."""
+    width, height = arguments.input_res or (None, None)
+    size = {"width": width, "height": height, "bit_depth": arguments.input_depth}
+    return {**size, "fps": arguments.fps}
+
+
+def selected(arguments: argparse.Namespace, source: Source) -> Iterator[YUV420]:
+    """The wanted frames, their times counted from the first of them."""
+    source.skip(arguments.skip)
+    return rebased(itertools.islice(source, arguments.frames))
 
 
 def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[str, Any]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
 from ui2c.cli.common import INTERRUPTED, Interrupt, note, progress
-from ui2c.cli.report import CsvReport, ended, finish
+from ui2c.cli.encode_options import selected, source_options
+from ui2c.cli.report import CsvReport, finish
 from ui2c.files import OutputFile
-from ui2c.picture.frames import YUV420
 from ui2c.runtime import limit_threads
-from ui2c.segments.encode import Clip, encode_segments
+from ui2c.segments.encode import encode_segments
 from ui2c.segments.executors import workers
 from ui2c.statistics import Statistics
-from ui2c.video import Source, rebased
+from ui2c.video import Part, Source
 from ui2c.video.ahead import ahead
 from ui2c.video.intact import Intact
 
@@ -43,7 +41,9 @@ def encode_in_segments(
         interrupt = stack.enter_context(Interrupt())
         shown = stack.enter_context(closing(progress(arguments, frames=total)))
 
-        intact = Intact(_frames(arguments, source))
+        path, wanted = os.path.abspath(arguments.input), (arguments.skip, arguments.frames)
+        part = Part(path, source_options(arguments), *wanted)
+        intact = Intact(selected(arguments, source))
 
         def stop() -> bool:
             return interrupt.requested
@@ -54,7 +54,7 @@ def encode_in_segments(
 
         try:
             encode_segments(
-                _clip(arguments) if is_file else ahead(intact, stop),
+                part if is_file else ahead(intact, stop),
                 executor=executor,
                 jobs=jobs,
                 segment=arguments.segment or 0,
@@ -73,21 +73,5 @@ def encode_in_segments(
                 )
                 return INTERRUPTED
         output.commit()
-        finish(arguments, statistics, report, shown, interrupted=interrupt.requested)
-    return ended(arguments, statistics.frames, intact.damage, interrupted=interrupt.requested)
-
-
-def _clip(arguments: argparse.Namespace) -> Clip:
-    width, height = arguments.input_res or (None, None)
-    options = {
-        "width": width,
-        "height": height,
-        "bit_depth": arguments.input_depth,
-        "fps": arguments.fps,
-    }
-    return Clip(os.path.abspath(arguments.input), options, arguments.skip, arguments.frames)
-
-
-def _frames(arguments: argparse.Namespace, source: Source) -> Iterator[YUV420]:
-    source.skip(arguments.skip)
-    return rebased(itertools.islice(source, arguments.frames))
+        interrupted = interrupt.requested
+        return finish(arguments, statistics, report, shown, intact.damage, interrupted=interrupted)

@@ -8,17 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ui2c import _core
 from ui2c.cli import plot
-from ui2c.cli.common import Help, UsageError, check_paths
+from ui2c.cli.common import Commands, Help, UsageError, check_paths
 from ui2c.cli.decode import describe
 from ui2c.files import StagedFile
 from ui2c.video.source import reading
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 CHUNK = 1 << 16
 
@@ -136,11 +133,9 @@ def units(file: BinaryIO) -> Iterator[_core.Unit]:
     parser = _core.Parser()
     while piece := file.read(CHUNK):
         parser.feed(piece)
-        while unit := parser.next_unit():
-            yield unit
+        yield from iter(parser.next_unit, None)
     parser.close()
-    while unit := parser.next_unit():
-        yield unit
+    yield from iter(parser.next_unit, None)
 
 
 def field(name: str, value: str) -> str:

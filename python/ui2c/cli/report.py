@@ -87,10 +87,11 @@ def finish(
     statistics: Statistics,
     report: CsvReport | None,
     shown: Progress,
+    damage: Error | None,
     *,
-    interrupted: bool = False,
-) -> None:
-    """Ends the reports and says what was coded."""
+    interrupted: bool,
+) -> int:
+    """Ends the reports, says what was coded and why there is no more of it; the exit code."""
     if report:
         report.write(statistics.units)
         report.commit()
@@ -102,12 +103,7 @@ def finish(
     shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
     if not arguments.quiet and arguments.progress != "json":
         print(summary(statistics, seconds), file=sys.stderr)
-
-
-def ended(
-    arguments: argparse.Namespace, frames: int, damage: Error | None, *, interrupted: bool
-) -> int:
-    """The exit code of an encoder that has coded so many frames; says why there are no more."""
+    frames = statistics.frames
     if interrupted:
         note(
             f"interrupted after {counted(frames)}, which {arguments.output} holds",

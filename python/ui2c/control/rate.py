@@ -7,9 +7,9 @@ higher one the bits fall by the same factor, whatever the content; see `fall`.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from ui2c.statistics import Statistics, UnitStatistics
 
@@ -55,18 +55,21 @@ class Plan:
     """How long its frames are shown."""
 
 
-class RateControl(Protocol):
+class RateControl(ABC):
     """Asked before each unit, told after it."""
 
+    @abstractmethod
     def qp(self, plan: Plan) -> int: ...
+
     def too_large(self, plan: Plan, qp: int, bits: int) -> bool:
         """Whether the unit, coded with this qp, is to be coded again with a higher one."""
-        ...
+        return False
 
-    def spent(self, plan: Plan, qp: int, bits: int) -> None: ...
+    def spent(self, plan: Plan, qp: int, bits: int) -> None:  # noqa: B027 - need not care
+        """What the unit took."""
 
 
-class FixedQp:
+class FixedQp(RateControl):
     """The same qp for all."""
 
     def __init__(self, qp: int) -> None:
@@ -75,14 +78,8 @@ class FixedQp:
     def qp(self, plan: Plan) -> int:
         return self._qp
 
-    def too_large(self, plan: Plan, qp: int, bits: int) -> bool:
-        return False
 
-    def spent(self, plan: Plan, qp: int, bits: int) -> None:
-        pass
-
-
-class HoldBitrate:
+class HoldBitrate(RateControl):
     """One pass towards a bitrate, through a buffer that a receiver would have.
 
     The buffer of `buffer` seconds starts full, is filled at the bitrate and emptied by the units;
@@ -154,7 +151,7 @@ class HoldBitrate:
         return min(max(qp, self._lowest), self._highest)
 
 
-class MeetSize:
+class MeetSize(RateControl):
     """The second pass towards a size: as even a qp as the first pass lets one foresee.
 
     Before each unit the qp is found with which all that is left would fill what is left of the
@@ -190,9 +187,6 @@ class MeetSize:
         if self._last is not None:
             qp = min(max(qp, self._last - DOWN), self._last + UP)
         return min(max(round(qp), self._lowest), self._highest)
-
-    def too_large(self, plan: Plan, qp: int, bits: int) -> bool:
-        return False
 
     def spent(self, plan: Plan, qp: int, bits: int) -> None:
         self._left -= bits

@@ -11,16 +11,19 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ui2c.build import build_info
 from ui2c.decoder import Decoder
 from ui2c.encoder import Encoder
 from ui2c.runtime import limit_threads
 from ui2c.video import Description, open_sink, open_source
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,20 +63,14 @@ def encode(arguments: argparse.Namespace) -> dict[str, Any]:
         keyint=arguments.keyint,
         fps=arguments.fps,
     )
-    seconds = 0.0
+    watch = Stopwatch()
     with arguments.output.open("wb") as file:
         for frame in itertools.islice(source, arguments.frames):
-            began = time.perf_counter()
-            data = encoder.push(frame)
-            seconds += time.perf_counter() - began
-            file.write(data)
-        began = time.perf_counter()
-        data = encoder.flush()
-        seconds += time.perf_counter() - began
-        file.write(data)
+            file.write(watch(partial(encoder.push, frame)))
+        file.write(watch(encoder.flush))
     statistics = encoder.statistics
     return {
-        "seconds": seconds,
+        "seconds": watch.seconds,
         "frame_bits": [
             8 * unit.bytes // unit.frames for unit in statistics.units for _ in range(unit.frames)
         ],
@@ -101,22 +98,31 @@ def decode(arguments: argparse.Namespace) -> dict[str, Any]:
         device=arguments.device,
         threads=arguments.threads,
     )
-    data = arguments.input.read_bytes()
-    seconds = 0.0
+    watch = Stopwatch()
     sink = None
-    frames = decoder.decode_iter(data)
-    began = time.perf_counter()
-    for frame in frames:
-        seconds += time.perf_counter() - began
+    frames = decoder.decode_iter(arguments.input.read_bytes())
+    while (frame := watch(partial(next, frames, None))) is not None:
         if sink is None:
-            sink = open_sink(
-                arguments.output, Description(frame.width, frame.height, frame.bit_depth)
-            )
+            video = Description(frame.width, frame.height, frame.bit_depth)
+            sink = open_sink(arguments.output, video)
         sink.write(frame)
-        began = time.perf_counter()
     if sink is not None:
         sink.close()
-    return {"seconds": seconds}
+    return {"seconds": watch.seconds}
+
+
+class Stopwatch:
+    """Calls things, and counts the seconds that they take together."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 if __name__ == "__main__":

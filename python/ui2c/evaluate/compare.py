@@ -31,11 +31,11 @@ class Means:
     curve: float | None
     """The BD-rate of the mean curve of the class, DCVC's convention; over all: the mean of the
     classes."""
-    classes: float | None = None
+    classes: float | None
     """Over all: the mean over classes of the means of their sequences."""
-    count: int = 0
+    count: int
     """How many sequences have a figure."""
-    of: int = 0
+    of: int
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,30 @@ def compare(points: Sequence[Point], anchor: str, quality: str = "psnr") -> Comp
     sequences: list[Against] = []
     curves: list[Against] = []
     means: list[Means] = []
-    for codec in codecs:
-        if codec == anchor:
-            continue
+    for codec in (name for name in codecs if name != anchor):
+        own: list[Against] = []
+        classes: list[Means] = []
         for group in groups:
-            first = [p for p in points if (p.codec, p.group) == (anchor, group)]
-            second = [p for p in points if (p.codec, p.group) == (codec, group)]
-            found = list(_by_sequence(codec, group, first, second, quality))
-            sequences += found
-            whole = _by_mean(codec, group, first, second, quality)
+            first, second = (
+                [p for p in points if (p.codec, p.group) == (name, group)]
+                for name in (anchor, codec)
+            )
+            wanted = names(point.sequence for point in first)
+            found = []
+            for name in wanted:
+                a, b = ([p for p in side if p.sequence == name] for side in (first, second))
+                if bd := _bd(a, b, quality):
+                    found.append(Against(codec, group, name, bd))
+            shared = frozenset(wanted) & {point.sequence for point in second}
+            whole = _bd(mean_points(first, shared), mean_points(second, shared), quality)
             if whole:
-                curves.append(whole)
-            means.append(_class_means(codec, group, found, whole, first))
-        means.append(_overall(codec, means, sequences))
+                curves.append(Against(codec, group, None, whole))
+            curve = whole.percent.get("pchip") if whole else None
+            classes.append(_means(codec, group, found, curve, None, len(wanted)))
+            own += found
+        overall = (_mean(m.curve for m in classes), _mean(m.sequences for m in classes))
+        means += [*classes, _means(codec, None, own, *overall, sum(m.of for m in classes))]
+        sequences += own
     return Comparison(
         anchor,
         quality,
@@ -138,25 +149,6 @@ def mean_points(points: Sequence[Point], only: frozenset[str]) -> list[Point]:
     return result
 
 
-def _by_sequence(
-    codec: str, group: str, first: list[Point], second: list[Point], quality: str
-) -> Iterable[Against]:
-    for sequence in names(point.sequence for point in first):
-        parts = [[p for p in side if p.sequence == sequence] for side in (first, second)]
-        bd = _bd(parts[0], parts[1], quality)
-        if bd:
-            yield Against(codec, group, sequence, bd)
-
-
-def _by_mean(
-    codec: str, group: str, first: list[Point], second: list[Point], quality: str
-) -> Against | None:
-    """Over the sequences that both have."""
-    only = frozenset(p.sequence for p in first) & frozenset(p.sequence for p in second)
-    bd = _bd(mean_points(first, only), mean_points(second, only), quality)
-    return Against(codec, group, None, bd) if bd else None
-
-
 def _bd(first: list[Point], second: list[Point], quality: str) -> BdRate | None:
     """In bits per pixel, or where one has none in kbit/s."""
     for unit in ("bpp", "kbps"):
@@ -166,33 +158,19 @@ def _bd(first: list[Point], second: list[Point], quality: str) -> BdRate | None:
     return None
 
 
-def _class_means(
-    codec: str, group: str, found: list[Against], whole: Against | None, first: list[Point]
+def _means(
+    codec: str,
+    group: str | None,
+    found: Sequence[Against],
+    curve: float | None,
+    classes: float | None,
+    of: int,
 ) -> Means:
-    values = [a.bd.percent["pchip"] for a in found if a.bd.percent]
-    return Means(
-        codec,
-        group,
-        _mean(values),
-        whole.bd.percent.get("pchip") if whole else None,
-        count=len(values),
-        of=len(names(point.sequence for point in first)),
-    )
+    values = [against.bd.percent.get("pchip") for against in found]
+    count = len(values) - values.count(None)
+    return Means(codec, group, _mean(values), curve, classes, count, of)
 
 
-def _overall(codec: str, means: list[Means], sequences: list[Against]) -> Means:
-    own = [m for m in means if m.codec == codec and m.group is not None]
-    values = [a.bd.percent["pchip"] for a in sequences if a.codec == codec and a.bd.percent]
-    return Means(
-        codec,
-        None,
-        _mean(values),
-        _mean([m.curve for m in own if m.curve is not None]),
-        _mean([m.sequences for m in own if m.sequences is not None]),
-        count=len(values),
-        of=sum(m.of for m in own),
-    )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -34,8 +34,9 @@ from ui2c.evaluate.codecs.base import check_name
 from ui2c.evaluate.errors import ConfigError
 from ui2c.evaluate.job import Job
 from ui2c.evaluate.measure import METRICS
-from ui2c.evaluate.sequence import Part, Sequence
+from ui2c.evaluate.sequence import Sequence
 from ui2c.evaluate.table import Table
+from ui2c.video import Part
 
 
 @dataclass(frozen=True)
@@ -180,15 +181,14 @@ class _Sequences:
         if self._limit is not None:
             frames = self._limit if frames is None else min(frames, self._limit)
         fps = table.get("fps", object, None)
-        part = Part(
-            path=self._data / Path(table.get("file", str)).expanduser(),
-            width=table.integer("width", 1, None),
-            height=table.integer("height", 1, None),
-            bit_depth=table.integer("bit_depth", 8, None),
-            fps=None if fps is None else _rate(fps, table.where),
-            skip=table.integer("skip", 0, 0),
-            frames=frames,
-        )
+        options = {
+            "width": table.integer("width", 1, None),
+            "height": table.integer("height", 1, None),
+            "bit_depth": table.integer("bit_depth", 8, None),
+            "fps": None if fps is None else _rate(fps, table.where),
+        }
+        path = self._data / Path(table.get("file", str)).expanduser()
+        part = Part(str(path), options, table.integer("skip", 0, 0), frames)
         table.done()
         return part
 

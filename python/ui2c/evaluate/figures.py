@@ -85,17 +85,10 @@ def frame_plots(sequence: str, chosen: Sequence[Point], styles: dict[str, int]) 
                 name = f"{point.label}, point {point.point:g} ({point.rates['bpp']:.4g} bpp)"
                 into.append(Line(name, tuple(enumerate(shown)), styles[point.codec], marks=False))
     wide = {"width": 560, "height": 260}
-    frame = Axis("frame")
+    frame, psnr = Axis("frame"), Axis(QUALITIES["psnr"])
     return [
         plot(f"{sequence}: bits", lines["bits"], frame, Axis("bits", True), marks=cuts, **wide),
-        plot(
-            f"{sequence}: quality",
-            lines["psnr"],
-            frame,
-            Axis(QUALITIES["psnr"]),
-            marks=cuts,
-            **wide,
-        ),
+        plot(f"{sequence}: quality", lines["psnr"], frame, psnr, marks=cuts, **wide),
     ]
 
 
@@ -121,13 +114,9 @@ def speed_plots(
         lines = []
         for codec, style in styles.items():
             pace = speed(points, codec, direction)
-            rate = (
-                0.0
-                if codec == comparison.anchor
-                else comparison.mean(codec, None).sequences
-                if codec in comparison.codecs
-                else None
-            )
+            rate: float | None = 0.0
+            if codec != comparison.anchor:
+                rate = comparison.mean(codec, None).sequences
             if pace is not None and rate is not None:
                 name = f"{labels[codec]}: {pace:.3g} Mpx/s, {rate:+.1f} %"
                 lines.append(Line(name, ((pace, rate),), style, joined=False, titles=(name,)))
@@ -149,18 +138,8 @@ def recovery(points: Sequence[Point], codecs: Sequence[str]) -> list[list[str]]:
             after = psnr[cut:]
             steady = sum(after[len(after) // 2 :]) / len(after[len(after) // 2 :])
             delay = next(i for i, value in enumerate(after) if value >= steady - 0.5)
-            rows.append(
-                [
-                    point.sequence,
-                    point.label,
-                    f"{point.point:g}",
-                    f"{point.rates['bpp']:.4f}",
-                    f"{psnr[cut - 1]:.2f}",
-                    f"{after[0]:.2f}",
-                    f"{steady:.2f}",
-                    str(delay),
-                ]
-            )
+            quality = [f"{value:.2f}" for value in (psnr[cut - 1], after[0], steady)]
+            rows.append([*_named(point), *quality, str(delay)])
     return rows
 
 
@@ -183,16 +162,11 @@ def drift(points: Sequence[Point], codecs: Sequence[str]) -> list[list[str]]:
         early, late = sum(psnr[first : first + 2]) / 2, sum(psnr[frames - 2 : frames]) / 2
         tail = bits[math.ceil(Fraction(size["fps"])) :]
         rate = sum(tail) / (len(tail) * size["width"] * size["height"]) if tail else None
-        rows.append(
-            [
-                point.sequence,
-                point.label,
-                f"{point.point:g}",
-                f"{point.rates['bpp']:.4f}",
-                "" if rate is None else f"{rate:.4f}",
-                f"{early:.2f}",
-                f"{late:.2f}",
-                f"{late - early:+.2f}",
-            ]
-        )
+        row = [*_named(point), "" if rate is None else f"{rate:.4f}"]
+        rows.append([*row, f"{early:.2f}", f"{late:.2f}", f"{late - early:+.2f}"])
     return rows
+
+
+def _named(point: Point) -> list[str]:
+    """What a row about one point begins with."""
+    return [point.sequence, point.label, f"{point.point:g}", f"{point.rates['bpp']:.4f}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -67,7 +67,7 @@ def evaluate(
             outcome.kept.append(path)
         else:
             queue.append(job)
-    _source_pictures(config, results, {job.sequence for job in queue})
+    _source_pictures(config, results, {job.sequence.name: job.sequence for job in queue}.values())
     told = _Log(log, len(queue))
     if outcome.kept:
         told.line(f"{len(outcome.kept)} results are there already, {len(queue)} to go")
@@ -131,7 +131,7 @@ def _keep(path: Path, data: bytes) -> None:
     write_whole(path, data)
 
 
-def _source_pictures(config: Config, results: Path, sequences: set[Sequence]) -> None:
+def _source_pictures(config: Config, results: Path, sequences: Iterable[Sequence]) -> None:
     for sequence in sequences:
         folder = results / SOURCE / sequence.name
         wanted = {i for i in config.pictures if not (folder / f"{i}.png").is_file()}

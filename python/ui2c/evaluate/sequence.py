@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,37 +12,7 @@ from typing import Any
 
 from ui2c.evaluate.errors import ConfigError
 from ui2c.picture.frames import YUV420
-from ui2c.video import Description, Source, open_sink, open_source
-
-
-@dataclass(frozen=True)
-class Part:
-    """Frames `skip` … `skip + frames` (to the end if None) of one video.
-
-    `width`, `height` and `bit_depth` are for raw files only; `fps` replaces what the file says.
-    """
-
-    path: Path
-    width: int | None = None
-    height: int | None = None
-    bit_depth: int | None = None
-    fps: Fraction | None = None
-    skip: int = 0
-    frames: int | None = None
-
-    def open(self) -> Source:
-        return open_source(
-            self.path,
-            width=self.width,
-            height=self.height,
-            bit_depth=self.bit_depth,
-            fps=self.fps,
-        )
-
-    @property
-    def is_whole_raw(self) -> bool:
-        """Whether the file can be given to a codec as it is."""
-        return self.path.suffix.lower() == ".yuv" and self.skip == 0
+from ui2c.video import Description, Part, open_sink, open_source
 
 
 @dataclass(frozen=True)
@@ -90,27 +59,17 @@ class Sequence:
 
     def frames(self) -> Iterator[YUV420]:
         for part in self.parts:
-            stop = None if part.frames is None else part.skip + part.frames
-            with closing(part.open()) as source:
-                yield from itertools.islice(source, part.skip, stop)
+            yield from part.read()
 
     def describe(self) -> Description:
         """Size, depth and rate; ConfigError where the parts differ, OSError where one lacks."""
-        found: list[Description] = []
-        for part in self.parts:
-            with closing(part.open()) as source:
-                found.append(source.description)
-        first = found[0]
-        for part, other in zip(self.parts, found, strict=True):
-            if (other.width, other.height, other.bit_depth) != (
-                first.width,
-                first.height,
-                first.bit_depth,
-            ):
+        first, *others = [part.describe() for part in self.parts]
+        for part, other in zip(self.parts[1:], others, strict=True):
+            sizes = [f"{d.width}x{d.height} at {d.bit_depth} bits" for d in (first, other)]
+            if sizes[0] != sizes[1]:
                 raise ConfigError(
-                    f"sequence {self.name}: {part.path.name} must be {first.width}x{first.height} "
-                    f"at {first.bit_depth} bits like the first part, not {other.width}x"
-                    f"{other.height} at {other.bit_depth}"
+                    f"sequence {self.name}: {Path(part.path).name} must be {sizes[0]} like the "
+                    f"first part, not {sizes[1]}"
                 )
         return first
 
@@ -118,9 +77,10 @@ class Sequence:
         """The sequence as a raw file in `folder`, linked where it is one already."""
         video = self.describe()
         target = folder / "source.yuv"
-        if len(self.parts) == 1 and self.parts[0].is_whole_raw and video.frames is not None:
-            os.symlink(self.parts[0].path.resolve(), target)
-            frames = min(video.frames, self.parts[0].frames or video.frames)
+        (part, *others), count = self.parts, video.frames
+        if part.path.lower().endswith(".yuv") and not (part.skip or others or count is None):
+            target.symlink_to(Path(part.path).resolve())
+            frames = min(count, part.frames or count)
         else:
             frames = 0
             sink = open_sink(target, video)
@@ -128,12 +88,9 @@ class Sequence:
                 sink.write(frame)
                 frames += 1
             sink.close()
-        wanted = [part.frames for part in self.parts]
-        if None not in wanted and frames < sum(n for n in wanted if n):
-            raise ConfigError(
-                f"sequence {self.name}: {sum(n for n in wanted if n)} frames are wanted, "
-                f"it has {frames}"
-            )
+        wanted = sum(part.frames or 0 for part in self.parts)
+        if frames < wanted and all(part.frames for part in self.parts):
+            raise ConfigError(f"sequence {self.name}: {wanted} frames are wanted, it has {frames}")
         if frames == 0:
             raise ConfigError(f"sequence {self.name} has no frame")
         return Clip(
@@ -148,19 +105,11 @@ class Sequence:
 
     def definition(self) -> dict[str, Any]:
         """What makes two runs over it the same, whatever folder the files lie in."""
-        return {
-            "name": self.name,
-            "parts": [
-                {
-                    "file": part.path.name,
-                    "bytes": part.path.stat().st_size,
-                    "width": part.width,
-                    "height": part.height,
-                    "bit_depth": part.bit_depth,
-                    "fps": str(part.fps) if part.fps else None,
-                    "skip": part.skip,
-                    "frames": part.frames,
-                }
-                for part in self.parts
-            ],
-        }
+        parts = []
+        for part in self.parts:
+            size = {key: part.options.get(key) for key in ("width", "height", "bit_depth")}
+            fps = part.options.get("fps")
+            range = {"fps": str(fps) if fps else None, "skip": part.skip, "frames": part.frames}
+            path = Path(part.path)
+            parts.append({"file": path.name, "bytes": path.stat().st_size, **size, **range})
+        return {"name": self.name, "parts": parts}

@@ -1,5 +1,5 @@
 """Long videos coded in segments, side by side, and joined to one stream."""
 
-from ui2c.segments.encode import Clip, encode_segments
+from ui2c.segments.encode import encode_segments
 
-__all__ = ["Clip", "encode_segments"]
+__all__ = ["encode_segments"]

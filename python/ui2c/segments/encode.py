@@ -14,8 +14,8 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from ui2c import _core
 from ui2c.encoder import Encoder
-from ui2c.picture.frames import YUV420, iterate
+from ui2c.picture.frames import iterate
 from ui2c.segments.executors import workers
 from ui2c.segments.join import Joiner, add_statistics
 from ui2c.segments.store import SegmentStore
 from ui2c.statistics import Statistics
-from ui2c.video import Description, open_source, rebased
+from ui2c.video import Description, Part
 
 if TYPE_CHECKING:
     from ui2c.picture.frames import Frame
@@ -44,41 +44,13 @@ Coded = tuple[bytes, Statistics]
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A file, and which of its frames are wanted; `options` are those of `open_source`."""
-
-    path: str
-    options: dict[str, Any] = field(default_factory=dict)
-    skip: int = 0
-    frames: int | None = None
-
-    def describe(self) -> Description:
-        with closing(open_source(self.path, **self.options)) as source:
-            return source.description
-
-    def read(self, first: int, count: int | None) -> Iterator[YUV420]:
-        """Some of the wanted frames, their times counted from the first wanted one."""
-        with closing(open_source(self.path, **self.options)) as source:
-            if source.description.fps is None:
-                # Times count from that of the first wanted frame, which must be seen for that.
-                source.skip(self.skip)
-                wanted = rebased(itertools.islice(source, self.frames))
-                stop = None if count is None else first + count
-                yield from itertools.islice(wanted, first, stop)
-                return
-            source.skip(self.skip + first)
-            left = None if self.frames is None else max(0, self.frames - first)
-            yield from itertools.islice(itertools.islice(source, left), count)
-
-
-@dataclass(frozen=True)
 class Segment:
     """What a worker needs: frames, or where to read them, and options of an Encoder."""
 
     options: dict[str, Any]
     first: int
     count: int | None
-    clip: Clip | None = None
+    clip: Part | None = None
     frames: tuple[Frame, ...] = ()
 
     def key(self) -> str:
@@ -129,7 +101,7 @@ def _model_id(name: str, load: Callable[[str], Any]) -> str:
 
 
 def encode_segments(
-    source: str | os.PathLike[str] | Clip | Iterable[Frame],
+    source: str | os.PathLike[str] | Part | Iterable[Frame],
     *,
     executor: Executor | None = None,
     jobs: int | None = None,
@@ -175,9 +147,7 @@ def encode_segments(
         joiner = Joiner()
         segments = plan(source, length, options)
         try:
-            for data, part in _in_order(
-                segments, executor, jobs, store, stop
-            ):
+            for data, part in _in_order(segments, executor, jobs, store, stop):
                 add_statistics(total, part)
                 piece = joiner.add(data)
                 total.bytes += len(piece)
@@ -198,13 +168,13 @@ def segment_length(keyint: int) -> int:
 
 
 def plan(
-    source: str | os.PathLike[str] | Clip | Iterable[Frame], length: int, options: dict[str, Any]
+    source: str | os.PathLike[str] | Part | Iterable[Frame], length: int, options: dict[str, Any]
 ) -> Iterator[Segment]:
     """The segments of a video, in order; at least one."""
     options = {"threads": 1} | options
     if isinstance(source, (str, os.PathLike)):
-        source = Clip(os.fspath(source))
-    if not isinstance(source, Clip):
+        source = Part(os.fspath(source))
+    if not isinstance(source, Part):
         yield from _batches(source, length, options)
         return
     video = source.describe()
@@ -214,7 +184,7 @@ def plan(
         left = max(0, video.frames - source.skip)
         frames = left if frames is None else min(frames, left)
     if frames is None:
-        yield from _batches(source.read(0, None), length, options)
+        yield from _batches(source.read(), length, options)
         return
     starts = range(0, max(frames, 1), length)
     for start in starts:

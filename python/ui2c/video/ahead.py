@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -13,7 +13,6 @@ AHEAD = 2
 """Items read before they are asked for."""
 POLL = 0.1
 """Seconds between two looks at whether to stop."""
-_END = object()
 
 
 def ahead(items: Iterable[T], stop: Callable[[], bool]) -> Iterator[T]:
@@ -21,29 +20,24 @@ def ahead(items: Iterable[T], stop: Callable[[], bool]) -> Iterator[T]:
 
     What reading raises is raised here. The thread ends with the items, or with the program.
     """
-    waiting: queue.Queue[Any] = queue.Queue(AHEAD)
+    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
 
     def read() -> None:
         try:
             for item in items:
-                waiting.put(item)
-            waiting.put(_END)
+                waiting.put((item, None))
+            waiting.put((None, StopIteration()))
         except BaseException as error:
-            waiting.put(_Failure(error))
+            waiting.put((None, error))
 
     threading.Thread(target=read, daemon=True).start()
     while not stop():
         try:
-            item = waiting.get(timeout=POLL)
+            item, error = waiting.get(timeout=POLL)
         except queue.Empty:
             continue
-        if item is _END:
+        if isinstance(error, StopIteration):
             return
-        if isinstance(item, _Failure):
-            raise item.error
-        yield item
-
-
-class _Failure:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+        if error is not None:
+            raise error
+        yield cast(T, item)

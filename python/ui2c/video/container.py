@@ -55,11 +55,12 @@ class ContainerSource:
         assert timing is not None
         self._container, video = self._open()
         self._decoded = self._container.decode(video)
+        self._first: Any = None
         try:
             first = self._decode()
         except StopIteration:
             raise CorruptError(f"{path} holds no picture") from None
-        self._first: Any = first
+        self._first = first
         self._last_time = 0
         self._origin = first.pts or 0
         self._convert = Converter(first)
@@ -83,10 +84,7 @@ class ContainerSource:
         return self
 
     def __next__(self) -> YUV420:
-        if self._first is not None:
-            frame, self._first = self._first, None
-        else:
-            frame = self._decode()
+        frame = self._decode()
         if self.description.fps is not None:
             return self._convert(frame, None)
         # A frame without a time, or out of order, is shown right after the one before.
@@ -105,10 +103,7 @@ class ContainerSource:
             self._first = None
         for _ in range(count):
             try:
-                if self._first is not None:
-                    frame, self._first = self._first, None
-                else:
-                    frame = self._decode()
+                frame = self._decode()
             except StopIteration:
                 return
             if frame.pts is not None:
@@ -163,6 +158,9 @@ class ContainerSource:
             container.close()
 
     def _decode(self) -> Any:
+        if self._first is not None:
+            frame, self._first = self._first, None
+            return frame
         try:
             return next(self._decoded)
         except self._av.FFmpegError as error:

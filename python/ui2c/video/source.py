@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -136,14 +135,9 @@ def _open_yuv(
     with reading(path):
         reader = _core.VideoReader.yuv(path, width=width, height=height, bit_depth=bit_depth)
     fps = fps or Fraction(25)
-    frames = None
-    if os.path.isfile(path):
-        frames = os.path.getsize(path) // frame_bytes(width, height, bit_depth)
-    return CoreSource(
-        path,
-        reader,
-        Description(width, height, bit_depth, fps, 1 / fps, frames=frames),
-    )
+    frames = _whole_frames(path, 0, frame_bytes(width, height, bit_depth))
+    video = Description(width, height, bit_depth, fps, 1 / fps, frames=frames)
+    return CoreSource(path, reader, video)
 
 
 def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
@@ -157,6 +151,10 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
     numerator, denominator = reader.frame_rate
     if fps is None:
         fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)
+    header = 0
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            header = len(file.readline(MAX_Y4M_HEADER))
     size = frame_bytes(reader.width, reader.height, reader.bit_depth, reader.chroma)
     description = Description(
         reader.width,
@@ -167,16 +165,17 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
         reader.sample_aspect,
         bool(reader.full_range),
         reader.color,
+        _whole_frames(path, header, len("FRAME\n") + size),
     )
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            header = len(file.readline(MAX_Y4M_HEADER))
-        frames = (os.path.getsize(path) - header) // (size + len("FRAME\n"))
-        description = replace(description, frames=frames)
     source = CoreSource(path, reader, description)
     if reader.chroma != "4:2:0":
         source.notes.append(f"{display_name(path)}: {conversion_note(reader.chroma)}")
     return source
+
+
+def _whole_frames(path: str, header: int, size: int) -> int | None:
+    """How many frames of that size a file holds; None of what is no regular file."""
+    return (os.path.getsize(path) - header) // size if os.path.isfile(path) else None
 
 
 def frame_bytes(width: int, height: int, bit_depth: int, chroma: str = "4:2:0") -> int:

@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 from ui2c.cli import main
 from ui2c.evaluate.codecs.base import number
-from ui2c.evaluate.config import Config, load_config, read_toml, select, shipped_experiments
+from ui2c.evaluate.config import (
+    Config,
+    experiments_folder,
+    load_config,
+    read_toml,
+    select,
+    shipped_experiments,
+)
 from ui2c.evaluate.errors import ConfigError
-from ui2c.evaluate.published import load_published, published_file
+from ui2c.evaluate.published import load_published
 
 SEQUENCE = '[[sequences]]\nname = "a"\nfile = "a.yuv"\nwidth = 4\nheight = 2\n'
 CODEC = '[[codecs]]\nname = "c"\nkind = "ffmpeg"\nencoder = "libx264"\npoints = [20, 30]\n'
@@ -102,7 +109,7 @@ def test_shipped_experiments_are_whole(name: str, tmp_path: Path) -> None:
 
 
 def test_published_figures_are_whole() -> None:
-    names = list(read_toml(published_file()))
+    names = list(read_toml(experiments_folder() / "published.toml"))
     tables = {table.name: table for table in load_published(names)}
     assert dict(tables["table-4"].rows)["UI2C"] == (-11.1, -25.8, -18.5, 12.0)
     with pytest.raises(ConfigError, match="no published figures 'x'"):

@@ -6,7 +6,7 @@ import argparse
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ui2c.cli.common import (
     seconds,
     usage_errors,
 )
-from ui2c.files import OutputFile
+from ui2c.files import StagedFile, write_whole
 from ui2c.picture.frames import YUV420
 from ui2c.video import Description, open_source
 from ui2c.video.source import UI2C_MAGIC
@@ -76,35 +76,25 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.output.lower().endswith(".png") and not is_device(arguments.output):
         raise UsageError(f"{arguments.output}: the sheet is a PNG, so the name must end in .png")
     box = None if arguments.box is None else _box(arguments.box)
-    with ExitStack() as after:
-        output = OutputFile(arguments.output, overwrite=arguments.yes)
-        after.callback(output.discard)
-        rows = []
-        with Frames(arguments.a, arguments.model) as a, Frames(arguments.b, arguments.model) as b:
-            if arguments.at is not None:
-                numbers = [a.index_at(arguments.at)]
+    # Refused now, not after the work.
+    StagedFile(arguments.output, overwrite=arguments.yes)
+    rows = []
+    with Frames(arguments.a, arguments.model) as a, Frames(arguments.b, arguments.model) as b:
+        numbers = arguments.frame or [0]
+        if arguments.at is not None:
+            numbers = [a.index_at(arguments.at)]
+        look = {"zoom": arguments.zoom, "gain": arguments.gain, "matrix": a.description.color[2]}
+        for number, one, other in zip(numbers, a.get(numbers), b.get(numbers), strict=True):
+            with usage_errors():
+                close = box or worst_box(one, other, *_part(one))
+                rows.append(sheet(one, other, close, **look))
+            if one.bit_depth == other.bit_depth:
+                psnr = frame_psnr(one, other)
+                text = f"PSNR Y {psnr.y:.2f} U {psnr.u:.2f} V {psnr.v:.2f} dB"
             else:
-                numbers = arguments.frame or [0]
-            for number, one, other in zip(numbers, a.get(numbers), b.get(numbers), strict=True):
-                with usage_errors():
-                    close = box or worst_box(one, other, *_part(one))
-                    matrix = a.description.color[2]
-                    rows.append(
-                        sheet(
-                            *(one, other, close),
-                            zoom=arguments.zoom,
-                            gain=arguments.gain,
-                            matrix=matrix,
-                        )
-                    )
-                if one.bit_depth == other.bit_depth:
-                    psnr = frame_psnr(one, other)
-                    text = f"PSNR Y {psnr.y:.2f} U {psnr.u:.2f} V {psnr.v:.2f} dB"
-                else:
-                    text = f"{one.bit_depth} and {other.bit_depth} bits"
-                note(f"frame {number}: {text}, below: {close}", quiet=arguments.quiet)
-        output.write(png(stack(rows)))
-        output.commit()
+                text = f"{one.bit_depth} and {other.bit_depth} bits"
+            note(f"frame {number}: {text}, below: {close}", quiet=arguments.quiet)
+    write_whole(arguments.output, png(stack(rows)), overwrite=arguments.yes)
     return 0
 
 

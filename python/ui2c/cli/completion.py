@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ui2c.cli.common import Commands
 
@@ -47,12 +47,8 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace, parsers: dict[str, argparse.ArgumentParser]) -> int:
-    scripts: dict[str, Callable[[dict[str, argparse.ArgumentParser]], str]] = {
-        "bash": bash,
-        "zsh": lambda found: ZSH + bash(found),
-        "fish": fish,
-    }
-    print(scripts[arguments.shell](parsers), end="")
+    before = ZSH if arguments.shell == "zsh" else ""
+    print(fish(parsers) if arguments.shell == "fish" else before + bash(parsers), end="")
     return 0
 
 

@@ -97,7 +97,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
         StagedFile(arguments.plot, overwrite=arguments.yes)
     report = CsvReport(arguments.csv, overwrite=arguments.yes) if arguments.csv else None
     if report:
-        stack.callback(report.discard)
+        stack.callback(report.file.discard)
     total = _expected(video.frames, arguments.skip, arguments.frames)
     options = encoder_options(arguments, video)
     with usage_errors():

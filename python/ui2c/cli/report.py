@@ -22,7 +22,7 @@ class CsvReport:
     index, which belong to no frame, are in no row."""
 
     def __init__(self, path: str, *, overwrite: bool = False) -> None:
-        self._file = OutputFile(path, overwrite=overwrite)
+        self.file = OutputFile(path, overwrite=overwrite)
         self._written = 0
         self._row(COLUMNS)
 
@@ -39,14 +39,8 @@ class CsvReport:
                 self._row((unit.first_frame + index, unit.index, kind, unit.qp, bits, *quality))
         self._written = len(units)
 
-    def commit(self) -> None:
-        self._file.commit()
-
-    def discard(self) -> None:
-        self._file.discard()
-
     def _row(self, values: Sequence[object]) -> None:
-        self._file.write((",".join(map(str, values)) + "\n").encode())
+        self.file.write((",".join(map(str, values)) + "\n").encode())
 
 
 def figures(statistics: Statistics) -> dict[str, float | int | None]:
@@ -94,7 +88,7 @@ def finish(
     """Ends the reports, says what was coded and why there is no more of it; the exit code."""
     if report:
         report.write(statistics.units)
-        report.commit()
+        report.file.commit()
     if arguments.plot:
         moments = plot.of_statistics(statistics.units, statistics.seconds)
         title = os.path.basename(arguments.output)

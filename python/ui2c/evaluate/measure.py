@@ -11,7 +11,7 @@ import numpy as np
 from ui2c.evaluate.errors import CodecError
 from ui2c.picture.color import yuv420_to_rgb
 from ui2c.picture.frames import YUV420
-from ui2c.picture.metrics import frame_psnr
+from ui2c.picture.metrics import Psnr, frame_psnr
 from ui2c.runtime import coding_threads
 
 METRICS = ("psnr", "ms-ssim", "rgb", "vmaf")
@@ -59,8 +59,8 @@ def rgb_psnr(a: YUV420, b: YUV420) -> float:
 
 def _frame(original: YUV420, shown: YUV420, metrics: frozenset[str]) -> dict[str, float]:
     psnr = frame_psnr(original, shown)
-    y, u, v = (min(LOSSLESS, value) for value in (psnr.y, psnr.u, psnr.v))
-    row = {"psnr_y": y, "psnr_u": u, "psnr_v": v, "psnr": weighted(y, u, v)}
+    psnr = Psnr(*(min(LOSSLESS, value) for value in (psnr.y, psnr.u, psnr.v)))
+    row = {"psnr_y": psnr.y, "psnr_u": psnr.u, "psnr_v": psnr.v, "psnr": psnr.yuv}
     if "ms-ssim" in metrics:
         from ui2c.evaluate.msssim import ms_ssim
 

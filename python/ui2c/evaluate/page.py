@@ -73,10 +73,7 @@ def viewer_data(report: Report) -> dict[str, Any]:
         shown: dict[str, str] = {}
         for point in chosen:
             for path in sorted(point.folder.glob("*.png")) if point.folder else ():
-                if point.folder is None:
-                    continue
-                root = point.folder.parent.parent.parent
-                original = root / SOURCE / sequence / path.name
+                original = path.parents[3] / SOURCE / sequence / path.name
                 frame = f"frame {path.stem}"
                 name = (
                     f"{point.label}, {frame} ({point.rates['bpp']:.4f} bpp, "

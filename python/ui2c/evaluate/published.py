@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ui2c.evaluate.config import experiments_folder, read_toml
 from ui2c.evaluate.errors import ConfigError
@@ -23,13 +22,9 @@ class Published:
     rows: tuple[tuple[str, tuple[float | None, ...]], ...]
 
 
-def published_file() -> Path:
-    return experiments_folder() / "published.toml"
-
-
 def load_published(names: Sequence[str]) -> list[Published]:
     """The tables of those names; ConfigError for an unknown one."""
-    tables = read_toml(published_file())
+    tables = read_toml(experiments_folder() / "published.toml")
     for name in names:
         if name not in tables:
             raise ConfigError(f"no published figures {name!r}; there are {', '.join(tables)}")

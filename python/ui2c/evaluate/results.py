@@ -23,7 +23,6 @@ QUALITIES = {
     "vmaf": "VMAF",
 }
 """What curves can be drawn over; MS-SSIM as -10 log10(1 - x), so that it spreads evenly."""
-IN_DECIBELS = frozenset({"ms_ssim"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Point:
     def quality(self, name: str) -> float | None:
         """A value as the axis of a curve; None where it was not measured."""
         value = self.values.get(name)
-        if value is None or name not in IN_DECIBELS:
+        if value is None or name != "ms_ssim":
             return value
         return -10 * math.log10(max(1 - value, 1e-10))
 

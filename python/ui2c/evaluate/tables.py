@@ -80,17 +80,13 @@ def published_rows(
         if not set(found.columns) & set(comparison.groups):
             continue
         for codec in comparison.codecs:
-            row = [
-                f"measured here: {labels[codec]} against "
-                f"{labels[comparison.anchor]}, "
-                f"{QUALITIES[comparison.quality]}"
-            ]
+            pair = f"{labels[codec]} against {labels[comparison.anchor]}"
+            row = [f"measured here: {pair}, {QUALITIES[comparison.quality]}"]
             for column in found.columns:
-                known = column in comparison.groups or column == "mean"
-                mean = (
-                    comparison.mean(codec, None if column == "mean" else column) if known else None
-                )
-                row.append("" if mean is None or mean.curve is None else f"{mean.curve:.1f}")
+                curve = None
+                if column in (*comparison.groups, "mean"):
+                    curve = comparison.mean(codec, None if column == "mean" else column).curve
+                row.append("" if curve is None else f"{curve:.1f}")
             rows.append(row)
     return Rows(["", *found.columns], rows)
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import closing
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -22,7 +19,7 @@ from ui2c.cli.common import (
 )
 from ui2c.files import StagedFile, write_whole
 from ui2c.picture.frames import YUV420
-from ui2c.video import Description, open_source
+from ui2c.video import Part
 from ui2c.video.source import UI2C_MAGIC
 
 if TYPE_CHECKING:
@@ -84,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.at is not None:
             numbers = [a.index_at(arguments.at)]
         look = {"zoom": arguments.zoom, "gain": arguments.gain, "matrix": a.description.color[2]}
-        for number, one, other in zip(numbers, a.get(numbers), b.get(numbers), strict=True):
+        for number in numbers:
+            one, other = a.get(number), b.get(number)
             with usage_errors():
                 close = box or worst_box(one, other, *_part(one))
                 rows.append(sheet(one, other, close, **look))
@@ -106,15 +104,12 @@ class Frames:
         from ui2c.decoder import Decoder
 
         self._path = path
-        self.description: Description
         with open(path, "rb") as file:
             coded = file.read(len(UI2C_MAGIC)) == UI2C_MAGIC
         self._reader = Decoder(model=model).open(path) if coded else None
-        if self._reader is not None:
-            self.description = describe(self._reader.header)
-        else:
-            with closing(open_source(path)) as source:
-                self.description = source.description
+        self.description = (
+            Part(path).describe() if self._reader is None else describe(self._reader.header)
+        )
 
     def index_at(self, time: Fraction) -> int:
         if self._reader is not None:
@@ -123,24 +118,17 @@ class Frames:
             raise UsageError(f"{self._path} has irregular times: give --frame")
         return int(time * self.description.fps)
 
-    def get(self, numbers: Sequence[int]) -> list[YUV420]:
+    def get(self, number: int) -> YUV420:
         """UsageError for a number that is not there."""
         if self._reader is not None:
             try:
-                return [self._reader[number] for number in numbers]
+                found: YUV420 = self._reader[number]
+                return found
             except IndexError as error:
                 raise UsageError(f"{self._path}: {error}") from None
-        found = dict(self._read(set(numbers)))
-        for number in numbers:
-            if number not in found:
-                raise UsageError(f"{self._path} has no frame {number}")
-        return [found[number] for number in numbers]
-
-    def _read(self, numbers: set[int]) -> Iterator[tuple[int, YUV420]]:
-        with closing(open_source(self._path)) as source:
-            for number, frame in enumerate(itertools.islice(source, max(numbers) + 1)):
-                if number in numbers:
-                    yield number, frame
+        for frame in Part(self._path, skip=number, frames=1).read():
+            return frame
+        raise UsageError(f"{self._path} has no frame {number}")
 
     def __enter__(self) -> Frames:
         return self

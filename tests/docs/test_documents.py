@@ -1,4 +1,4 @@
-"""The documents hold together: links lead somewhere, examples run, names and packages are all there."""
+"""The documents hold together: links lead somewhere, examples run, nothing public is missing."""
 
 import importlib
 import re
@@ -94,6 +94,8 @@ def test_the_api_names_every_member(name: str) -> None:
 def test_the_architecture_has_a_room_for_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     packages = {f"{path.parent.name}/" for path in (ROOT / "python/ui2c").glob("*/__init__.py")}
-    core = {f"rust/core/src/{path.parent.name}/" for path in (ROOT / "rust/core/src").glob("*/mod.rs")}
+    core = {
+        f"rust/core/src/{path.parent.name}/" for path in (ROOT / "rust/core/src").glob("*/mod.rs")
+    }
     assert packages and core
     assert {room for room in packages | core if f"`{room}`" not in text} == set()

@@ -71,6 +71,7 @@ class OutputFile:
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         self._staged = StagedFile(path, overwrite=overwrite)
+        self._whole = False
         self._file: BinaryIO
         if self._staged.name == "-":
             self._file = sys.stdout.buffer
@@ -100,10 +101,11 @@ class OutputFile:
             if self.name != "-":
                 self._file.close()
             self._staged.commit()
+        self._whole = True
 
     def discard(self) -> None:
         """Leaves nothing behind; after `commit`, does nothing."""
-        if self.name == "-" or self._file.closed:
+        if self.name == "-" or self._whole:
             return
         # Closing writes what is buffered, which nobody wants any more.
         with suppress(OSError):

@@ -168,11 +168,10 @@ def test_going_on_after_an_interruption(nano_file: Path, file: Path, tmp_path: P
 def test_a_folder_that_cannot_be_written(
     nano_file: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, data: bytes) -> None:
-        path.touch()
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "replace", full)
     work = tmp_path / "work"
     with pytest.raises(OSError, match="No space left") as caught:
         encode_segments(file, executor=Here(), jobs=1, work=work, model=str(nano_file))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from ui2c.network.prior import SKIP, stages
 
 if TYPE_CHECKING:
     from ui2c._core import Planes
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PROFILES = ("int8 1",)
 """Numeric profiles that this engine computes."""
@@ -60,6 +64,27 @@ class _Unit(NamedTuple):
     z_index: NDArray[np.uint8]
 
 
+def _shielded(method: Callable[P, T]) -> Callable[P, T]:
+    """The method, whatever the caller has set: gradients, autocast."""
+
+    @functools.wraps(method)
+    def shielded(*arguments: P.args, **options: P.kwargs) -> T:
+        cpu, cuda = (torch.autocast(device, enabled=False) for device in ("cpu", "cuda"))
+        with torch.no_grad(), cpu, cuda:
+            return method(*arguments, **options)
+
+    return shielded
+
+
+def check_denormals() -> None:
+    """Raises `ui2c.UnsupportedError` where PyTorch was told to take tiny numbers for zero."""
+    if float(torch.full((1,), 2.0**-140, dtype=torch.float32, device="cpu") * 1.0) == 0.0:
+        raise _core.UnsupportedError(
+            "PyTorch flushes denormal numbers to zero, and so would decode something else: "
+            "torch.set_flush_denormal(False)"
+        )
+
+
 class TorchSession:
     """See `ui2c.network.engine.Session`."""
 
@@ -69,6 +94,9 @@ class TorchSession:
         config = self._codec.config
         self._z_shape = 1, -(-height // 64), -(-width // 64), config.hyper
         self._stages = stages(height // 16, width // 16, config.latent, self._device)
+        middle = 1 << (bit_depth - 1)
+        luma = np.full((height, width), middle, np.int32)
+        self._grey = luma, luma[: height // 2, : width // 2], luma[: height // 2, : width // 2]
         self._state = State(None)
         self._unit: _Unit | None = None
         self._y: Tensor | None = None
@@ -81,7 +109,7 @@ class TorchSession:
     def restore(self, state: State) -> None:
         self._state, self._unit = state, None
 
-    @torch.no_grad()
+    @_shielded
     def begin(
         self,
         *,
@@ -91,10 +119,11 @@ class TorchSession:
         vectors: NDArray[np.int16] | None,
         known: Sequence[Planes],
     ) -> None:
+        check_denormals()
         codec = self._codec
         rows = torch.tensor([codec.config.frame_rows(qp, intra)], device=self._device)
         if intra:
-            adapted = codec.start(torch.zeros(1, *self._cells(8), 96, device=self._device))
+            adapted = codec.start(self._pack([self._grey]))
         elif self._state.picture is not None:
             adapted = codec.start(self._pack([self._state.picture]))
         elif self._state.feature is not None:
@@ -112,7 +141,7 @@ class TorchSession:
     def hyper_scales(self) -> NDArray[np.uint8]:
         return self._begun().z_index
 
-    @torch.no_grad()
+    @_shielded
     def analyse(self, frames: Sequence[Planes], expected: Sequence[Planes]) -> NDArray[np.int16]:
         unit, codec = self._begun(), self._codec
         residual = self._pack(frames) - self._pack(expected)
@@ -121,7 +150,7 @@ class TorchSession:
         coded = torch.from_numpy(unit.z_index >= SKIP).to(self._device).view(z.shape)
         return _symbols(_quantise(z, coded))
 
-    @torch.no_grad()
+    @_shielded
     def scales(self, z: NDArray[np.int16]) -> NDArray[np.uint8]:
         unit, prior = self._begun(), self._codec.prior
         self._parameters = prior.first_stage(self._tensor(z, self._z_shape), unit.context.tap)
@@ -129,7 +158,7 @@ class TorchSession:
         self._index = fractional.round()
         return self._index.to(torch.uint8).cpu().numpy().reshape(-1)
 
-    @torch.no_grad()
+    @_shielded
     def quantise(self) -> NDArray[np.int16]:
         if self._y is None or self._parameters is None:
             raise ValueError("nothing was analysed, or its scales not asked for")
@@ -137,7 +166,7 @@ class TorchSession:
         symbols, self._latent = self._decide(lambda mean: _quantise(scaled - mean, coded))
         return _symbols(symbols)
 
-    @torch.no_grad()
+    @_shielded
     def synthesise(self, y: NDArray[np.int16] | None = None) -> None:
         unit, codec, latent = self._begun(), self._codec, self._latent
         if self._parameters is None or (y is None and latent is None):
@@ -153,7 +182,7 @@ class TorchSession:
         self._gates = codec.gates(feature, torch.tensor([unit.intra], device=self._device))
         self._y = self._latent = self._parameters = None
 
-    @torch.no_grad()
+    @_shielded
     def frame(self, index: int, base: Planes) -> Planes:
         unit, feature = self._begun(), self._state.feature
         if feature is None:
@@ -173,9 +202,6 @@ class TorchSession:
         if self._unit is None:
             raise ValueError("no unit was begun")
         return self._unit
-
-    def _cells(self, size: int) -> tuple[int, int]:
-        return self._height // size, self._width // size
 
     def _decide(self, symbols_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Symbols of all elements and the latent in steps, stage by stage; both sides come by here.
@@ -197,7 +223,7 @@ class TorchSession:
     def _aligned(self, feature: Tensor, step: int, vectors: NDArray[np.int16] | None) -> Tensor:
         if not step or vectors is None:
             return feature
-        steps, field = torch.tensor([step]), torch.from_numpy(vectors)[None]
+        steps, field = torch.tensor([step], device="cpu"), torch.from_numpy(vectors)[None]
         displacement = displacement_of(self._height, self._width, steps, field)
         return align(feature, displacement.to(feature.device))
 

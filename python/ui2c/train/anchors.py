@@ -9,7 +9,7 @@ import numpy as np
 
 from ui2c.evaluate import bdrate
 from ui2c.picture.metrics import Psnr, mean_psnr, plane_psnr
-from ui2c.train.clips import Planes
+from ui2c.train.data.validation import Clip
 from ui2c.train.files import whole_file
 
 Curve = list[tuple[float, float]]

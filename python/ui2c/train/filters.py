@@ -13,7 +13,7 @@ from ui2c.motion import Planes
 from ui2c.network.config import KNOTS, QUALITIES
 from ui2c.network.weights import FILTER_SETS, Model
 from ui2c.pair import PairCoder
-from ui2c.train.clips import SUFFIXES, VALIDATION
+from ui2c.train.data.videos import SUFFIXES, VALIDATION
 from ui2c.video import open_source
 
 WIDEST = 700

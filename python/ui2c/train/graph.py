@@ -6,55 +6,17 @@ straight-through gradient, what is priced carries uniform noise instead.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from ui2c import _core
-from ui2c.network.alignment import align, displacement_of
-from ui2c.network.blocks import shuffle, unshuffle
+from ui2c.network.alignment import align
 from ui2c.network.codec import FRAME_CHANNELS, Codec
-from ui2c.network.config import STILL_OFFSETS
-from ui2c.network.packing import pack, unpack
+from ui2c.network.config import FRAME_OFFSETS, QUALITIES, STILL_OFFSET, lagrangian_of_row
 from ui2c.network.prior import clamp_through, scale_of, stages
-from ui2c.train import device_between, device_compensation
-from ui2c.train.searched import FACTORS, Motion
-
-LEAD = 36
-"""Most rows by which a still is better than the units after it: these learn to keep a reference
-that is better than what they would make of it, and an encoder may choose. Most clips have far less,
-as most videos."""
-
-
-@dataclass
-class Batch:
-    """Clips of 8-bit planes and their motion, ready to be coded.
-
-    `frames` is packed, `[n, 1 + units · frames_per_unit, h/8, w/8, 96]`; the first is the reserve
-    from which the first reference is made. `steps` `[n, units]` and `vectors`
-    `[n, units, frames_per_unit, rows, columns, 2]` are the fields found on the source: arrays, or
-    tensors on the device of `frames` where the prediction is to be made there.
-    """
-
-    frames: Tensor
-    steps: NDArray[np.uint8] | Tensor
-    vectors: NDArray[np.int16] | Tensor
-
-
-@dataclass
-class Start:
-    """How the clips of a batch begin: base rows, place in the quality cycle, first reference, and
-    by how many rows a still is better than the units after it."""
-
-    rows: Tensor
-    cycle: Tensor
-    blank: Tensor
-    reference: Tensor
-    lead: Tensor | None = None
+from ui2c.train.data.batches import Batch
+from ui2c.train.motion.search import BlocksBetween, MotionSearch
 
 
 @dataclass
@@ -83,75 +45,6 @@ def gaussian_bits(x: Tensor, scale: Tensor) -> Tensor:
 def round_through(x: Tensor) -> Tensor:
     """Rounds; the gradient passes unchanged."""
     return x + (torch.round(x) - x).detach()
-
-
-class Prediction(torch.autograd.Function):
-    """Packed predictions of a unit's frames from the last decoded ones, exactly as in the codec.
-
-    Forward is what the codec does: 8-bit codes, integer compensation. Backward takes rounding and
-    clamping for the identity, so that bits spent on a frame are credited with what they save in
-    all that follow.
-    """
-
-    @staticmethod
-    def forward(  # type: ignore[no-untyped-def]
-        ctx, references: Tensor, steps: NDArray[np.uint8], vectors: NDArray[np.int16]
-    ) -> Tensor:
-        """`references` is one packed frame per sample, `[n, h, w, 96]`."""
-        y, u, v = (plane.to(torch.uint8).cpu().numpy() for plane in unpack(references, 8))
-        ctx.fields = [field_of(int(s), f, y.shape[1:]) for s, f in zip(steps, vectors, strict=True)]
-        predictions = []
-        for i, (step, field) in enumerate(ctx.fields):
-            frames = _core.compensate((y[i], u[i], v[i]), step, field)
-            planes = (torch.from_numpy(np.stack(plane)) for plane in zip(*frames, strict=True))
-            predictions.append(pack(planes, 8).permute(1, 2, 0, 3).flatten(2))
-        return torch.stack(predictions).to(references.device)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        frames = gradient.unflatten(-1, (-1, 96)).permute(0, 3, 1, 2, 4).cpu()
-        results = []
-        for sample, (step, field) in zip(frames, ctx.fields, strict=True):
-            parts = sample.split((64, 16, 16), dim=-1)
-            y, u, v = (
-                shuffle(part, factor)[..., 0].numpy()
-                for part, factor in zip(parts, FACTORS, strict=True)
-            )
-            planes = _core.compensate_adjoint((y, u, v), step, field)
-            results.append(
-                torch.cat(
-                    [
-                        unshuffle(torch.from_numpy(plane)[None, ..., None], factor)
-                        for plane, factor in zip(planes, FACTORS, strict=True)
-                    ],
-                    dim=-1,
-                )
-            )
-        return torch.cat(results).to(gradient.device), None, None
-
-
-def field_of(
-    step: int, vectors: NDArray[np.int16], size: tuple[int, ...]
-) -> tuple[int, NDArray[np.int16]]:
-    """The cells of a field that its step uses, out of the room for the finest grid."""
-    rows, columns = (-(-side // step) if step else 0 for side in size)
-    return step, np.ascontiguousarray(vectors[:, :rows, :columns])
-
-
-class Between(Protocol):
-    """What the last frame of a unit adds to the prediction of the first."""
-
-    def mend(self, frames: Tensor) -> Tensor:
-        """Packed pairs of frames `[n, h, w, 192]`, the first with its part of the last."""
-
-
-def predict(
-    references: Tensor, steps: NDArray[np.uint8] | Tensor, vectors: NDArray[np.int16] | Tensor
-) -> Tensor:
-    """The predictions of `Prediction`, by the native core or, from tensors, on their device."""
-    if isinstance(steps, Tensor) and isinstance(vectors, Tensor):
-        return device_compensation.predict(references, steps, vectors)
-    return Prediction.apply(references, steps, vectors)  # type: ignore[no-any-return]
 
 
 def plane_errors(difference: Tensor) -> Tensor:
@@ -196,7 +89,7 @@ def run_unit(
     rows: Tensor,
     blank: Tensor,
     masks: Sequence[Tensor],
-    between: Between | None = None,
+    between: BlocksBetween | None = None,
 ) -> UnitResult:
     """Codes the packed frames `source` of one unit, given their prediction.
 
@@ -255,101 +148,69 @@ def run_unit(
 def run_clip(
     codec: Codec,
     batch: Batch,
-    start: Start,
     rgb_weight: float = 0.0,
-    recompute: bool = False,
-    weights_yuv: tuple[float, float, float] = (6.0, 1.0, 1.0),
-    searched: bool = False,
+    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0),
 ) -> Result:
     """Codes all units of the clips in order, carrying feature and last frame along.
 
-    Where stills are asked for, a blank unit codes its last frame as both and answers for that one
-    alone: for half of its weight, since rate and distortion are those of a frame's time.
-
-    The distortion is `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in
-    eighths. With
-    `recompute` only the states between units are kept and the way back computes each unit again:
-    a third more work, a fraction of the memory, the same gradients. With `searched` motion and
-    blocks are those that an encoder finds on what was decoded; else those of the batch, no blocks.
+    A blank unit codes its last frame as all of its frames and answers for that one alone: for its
+    share of the weight, since rate and distortion are those of a frame's time. The distortion is
+    `rgb_weight` parts that of RGB, the rest that of Y, U and V with weights in eighths. Motion is
+    what an encoder finds on what was decoded.
     """
     config = codec.config
-    n, _, height, width, _ = batch.frames.shape
-    pixels = height * width * 64 * config.frames_per_unit
+    n, length, height, width, _ = batch.frames.shape
+    per_unit = config.frames_per_unit
+    pixels = height * width * 64 * per_unit
     device = batch.frames.device
-    units = (batch.frames.shape[1] - 1) // config.frames_per_unit
-    offsets = torch.tensor(config.offsets, device=device)
-    weights = torch.tensor([config.distortion_weight(r) for r in range(64)], device=device)
-    plane_weights = torch.tensor(weights_yuv, device=device) / 8
-    masks = stages(config.stages, height // 2, width // 2, config.latent, device)
-    still_offsets = torch.tensor(STILL_OFFSETS, device=device)
-    last_alone = torch.tensor([0.0, 1.0], device=device)
+    units = (length - 1) // per_unit
+    offsets = torch.tensor(FRAME_OFFSETS[:per_unit], device=device)
+    lagrangians = torch.tensor([lagrangian_of_row(r) for r in range(QUALITIES)], device=device)
+    weights = torch.tensor(plane_weights, device=device) / 8
+    masks = stages(height // 2, width // 2, config.latent, device)
+    last_alone = torch.arange(per_unit, device=device) == per_unit - 1
 
-    motion = Motion(config, batch.frames, start.rows) if searched and config.motion else None
-    adapted = codec.start(start.reference)
+    motion = MotionSearch(config, batch.frames, batch.rows) if config.motion else None
+    adapted = codec.start(batch.reference)
     feature: Tensor | None = None
-    reference = start.reference
-    blank = start.blank
+    reference, blank = batch.reference, batch.blank
     latent_bpp = hyper_bpp = weighted = torch.zeros(n, device=device)
     errors, unit_bits = [], []
     for unit in range(units):
-        first = 1 + unit * config.frames_per_unit
-        frames = batch.frames[:, first : first + config.frames_per_unit]
+        first = 1 + unit * per_unit
+        frames = batch.frames[:, first : first + per_unit]
         source = frames.permute(0, 2, 3, 1, 4).flatten(3)
-        cycle = (start.cycle + unit) % len(config.offsets)
-        rows = start.rows[:, None] + offsets[cycle]
-        base = start.rows
-        shares = torch.ones(1, config.frames_per_unit, device=device)
-        if config.still and unit == 0:
-            if start.lead is not None:
-                base = torch.where(blank, base + start.lead, base).clamp(max=63)
-            alike = frames[:, -1].repeat(1, 1, 1, config.frames_per_unit)
-            source = torch.where(blank[:, None, None, None], alike, source)
-            rows = torch.where(blank[:, None], base[:, None] + still_offsets, rows)
-            shares = torch.where(blank[:, None], last_alone, shares)
-        rows = rows.clamp(max=63)
-        prediction = None
-        if config.motion:
-            if motion is not None:
-                prediction = motion.predict(unit, cycle, blank, reference)
-            else:
-                prediction = predict(reference, batch.steps[:, unit], batch.vectors[:, unit])
-                prediction = prediction * (~blank)[:, None, None, None]
-        between: Between | None = None
+        base = torch.where(blank, batch.rows + batch.lead, batch.rows).clamp(max=QUALITIES - 1)
+        alike = frames[:, -1].repeat(1, 1, 1, per_unit)
+        source = torch.where(blank[:, None, None, None], alike, source)
+        rows = base[:, None] + torch.where(blank[:, None], STILL_OFFSET, offsets)
+        rows = rows.clamp(max=QUALITIES - 1)
+        answers = last_alone | ~blank[:, None]
+        prediction = between = None
         if motion is not None:
+            prediction = motion.predict(unit, blank, reference)
             between = motion.between
-        elif config.bidirectional and prediction is not None:
-            steps, vectors = batch.steps[:, unit], batch.vectors[:, unit]
-            if isinstance(steps, Tensor) and isinstance(vectors, Tensor):
-                between = device_between.choose(
-                    source.detach(), prediction, steps, vectors, weights[base], blank
-                )
         if feature is not None:
-            if config.motion and config.aligned:
-                sizes = 8 * height, 8 * width
-                if motion is not None:
-                    displacement = motion.displacement(*sizes)
-                else:
-                    fields = (torch.as_tensor(x[:, unit]) for x in (batch.steps, batch.vectors))
-                    displacement = displacement_of(*sizes, *fields)
+            if motion is not None:
+                displacement = motion.displacement(8 * height, 8 * width)
                 feature = align(feature, displacement.to(device))
             adapted = codec.follow(feature)
-        inputs = codec, adapted, source, prediction, base, rows, blank, masks, between
-        result = (
-            checkpoint(run_unit, *inputs, use_reentrant=False) if recompute else run_unit(*inputs)
+        result = run_unit(
+            codec, adapted, source, prediction, base, rows, blank, masks, between
         )
-        error = plane_errors(source - result.decoded)
-        distortion = (error * plane_weights).sum(-1)
+        difference = source - result.decoded
+        error = plane_errors(difference)
+        distortion = (error * weights).sum(-1)
         if rgb_weight:
-            difference = source - result.decoded
             distortion = torch.lerp(distortion, rgb_error(difference), rgb_weight)
         latent_bpp = latent_bpp + result.latent_bits / pixels
         hyper_bpp = hyper_bpp + result.hyper_bits / pixels
-        weighted = weighted + (weights[rows] * distortion * shares).mean(-1)
+        weighted = weighted + (lagrangians[rows] * distortion * answers).mean(-1)
         unit_bits.append(result.rounded_bits / pixels)
         # What a still's other frame looks like is nobody's business.
-        errors.append(torch.where(shares[..., None] > 0, error, error[:, -1:]).detach())
+        errors.append(torch.where(answers[..., None], error, error[:, -1:]).detach())
         feature = result.feature
-        reference = result.decoded[..., -96:]
+        reference = result.decoded[..., -FRAME_CHANNELS:]
         blank = torch.zeros_like(blank)
     return Result(
         latent_bpp / units,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ui2c.train.contact_sheet import write_png
+from ui2c.train.data.contact_sheet import write_png
 
 
 class RunLog:

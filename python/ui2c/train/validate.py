@@ -17,8 +17,8 @@ from ui2c.decoder import Decoder
 from ui2c.encoder import Encoder
 from ui2c.picture.frames import YUV420
 from ui2c.train.anchors import LOW_DELAY, Curve, anchor_curves, bd_rate, clip_psnr
-from ui2c.train.clips import Planes, validation_clips
-from ui2c.train.contact_sheet import to_rgb
+from ui2c.train.data.contact_sheet import to_rgb
+from ui2c.train.data.validation import Clip, validation_clips
 from ui2c.train.logs import RunLog
 
 QPS = (8, 20, 32, 44, 56)

@@ -4,8 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-BLANK_SHARES = {"hybrid": 0.5, "blank": 1.0, "frame": 0.0}
-"""Share of the clips that begin from nothing, by what clips begin from."""
+from ui2c.train.data.batches import BLANK_SHARES
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Stage:
     rate_weight: float = 1.0
     """Weight of the rate in the loss; small in a warm-up."""
     size: int = 128
-    """Height and width of the clips; there must be shards of that size."""
+    """Height and width of the clips."""
     intra_every: int = 0
     """If not zero, every so many steps are of `intra_batch` clips of one unit that begin blank: in
     a file of a hundred frames the first takes a fifth of the bits, in clips of many units a small
@@ -27,8 +26,6 @@ class Stage:
     intra_weight: float = 1.0
     """Weight of the distortion in those steps: all that follows refers to these frames, which clips
     of one unit do not know."""
-    recompute: bool = False
-    """Compute units again on the way back instead of keeping what they need: less memory."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class TrainConfig:
     """Everything that shapes a run. Paths are relative to where the command runs."""
 
     model: str
-    shards: Path
+    data: Path
+    """Folder that `ui2c data` wrote."""
     output: Path
     stages: tuple[Stage, ...]
     muon_rate: float = 0.006
@@ -48,7 +46,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     lambda_balance: float = 0.4
     """Samples weigh λ^-balance, so that high rates do not rule the gradient alone."""
-    plane_weights: tuple[float, float, float] = (6.0, 1.0, 1.0)
+    plane_weights: tuple[float, float, float] = (6.0, 3.0, 3.0)
     """Weights of the squared errors of Y, U and V, in eighths. PSNR 6:1:1 is a mean of decibels, to
     which a plane adds in proportion to its *relative* error; chroma's error is three to five times
     less than luma's, so 6:1:1 on squared errors gives it too little (and colours fade)."""
@@ -57,16 +55,13 @@ class TrainConfig:
     references: str = "hybrid"
     """What clips begin from: "hybrid" (blank, true or noisy frame), "blank", or "frame" (true or
     noisy, never blank)."""
-    searched: bool = False
-    """Motion as an encoder finds it, on decoded references at the quality of each clip, with blocks
-    and the precision of each unit, instead of the shards' vectors. The model then has both."""
     precision: str = "float32"
-    """Of the fused kernels' products on the CPU: "float32", or "bfloat16" (with sums in float32)
-    where the processor has instructions for it; elsewhere that is float32 too."""
+    """Of matrix products: "float32", or "bfloat16" (sums in float32) where a CPU has instructions
+    for it, else float32 too. A GPU takes TF32 for the latter."""
     ema: float = 0.998
     seed: int = 1
     init: str = ""
-    """Model file to start from; empty for random weights."""
+    """Model to start from, by name or path; empty to begin from nothing."""
     validation: Path | None = None
     """Folder of videos to validate on."""
     validate_every: int = 500
@@ -93,7 +88,10 @@ class TrainConfig:
 def load_config(path: Path) -> TrainConfig:
     """Reads a run's TOML; unknown keys are an error that names them."""
     values = tomllib.loads(path.read_text())
-    stages = tuple(Stage(**stage) for stage in values.pop("stage", []))
+    try:
+        stages = tuple(Stage(**stage) for stage in values.pop("stage", []))
+    except TypeError as error:
+        raise ValueError(f"{path}: [[stage]]: {error}") from error
     if not stages:
         raise ValueError(f"{path}: at least one [[stage]] is needed")
     if values.get("references", "hybrid") not in BLANK_SHARES:
@@ -101,13 +99,15 @@ def load_config(path: Path) -> TrainConfig:
         raise ValueError(f"{path}: references is {values['references']!r}, not one of {known}")
     if values.get("precision", "float32") not in ("float32", "bfloat16"):
         raise ValueError(f"{path}: precision is {values['precision']!r}, not float32 or bfloat16")
-    for key in ("shards", "output", "validation"):
+    for key in ("data", "output", "validation"):
         if key in values:
             values[key] = Path(values[key])
     if "plane_weights" in values:
         values["plane_weights"] = tuple(values["plane_weights"])
         if len(values["plane_weights"]) != 3:
             raise ValueError(f"{path}: plane_weights must be three numbers, for Y, U and V")
+    if odd := [stage.size for stage in stages if stage.size < 64 or stage.size % 64]:
+        raise ValueError(f"{path}: a stage's size must be a multiple of 64, not {odd[0]}")
     try:
         return TrainConfig(stages=stages, **values)
     except TypeError as error:

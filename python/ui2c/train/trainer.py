@@ -1,9 +1,13 @@
-"""The training loop: `ui2c train CONFIG.toml`, alone or in several processes under torchrun."""
+"""The trainer: `ui2c train CONFIG.toml`, alone or in several processes under torchrun.
+
+It runs on CPUs, with fused kernels, and on a GPU, while the native search finds motion on the CPU.
+"""
 
 import argparse
 import copy
 import ctypes
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -17,16 +21,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ui2c.network.config import CodecConfig
-from ui2c.network.weights import save_model
-from ui2c.train.config import Stage, TrainConfig, load_config
-from ui2c.train.first_weights import first_weights
+from ui2c.network.config import QUALITIES, CodecConfig, lagrangian_of_row
+from ui2c.network.model import save_model
+from ui2c.train.data.batches import Batch, Batches
+from ui2c.train.data.sources import Sources
 from ui2c.train.fused import attach, use_bfloat16
-from ui2c.train.graph import Batch, Result, Start, run_clip
-from ui2c.train.loader import Loader
+from ui2c.train.graph import Result, run_clip
 from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
+from ui2c.train.schedule import Stage, TrainConfig, load_config
 from ui2c.train.shared_sum import sum_over_processes
+from ui2c.train.start import first_weights
 from ui2c.train.validate import start_validation
 
 LOG_EVERY = 20
@@ -51,58 +56,51 @@ class Trainer:
         self.device = torch.device(device)
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.sources = Sources.load(config.data, self.device)
         torch.manual_seed(config.seed)
         self.codec = first_weights(
             config.model, config.init, self.first_clips, config.plane_weights
         ).to(self.device)
-        if config.searched:
-            self.codec.config = self.codec.config.with_blocks()
+        self.batches = Batches(self.sources, self.codec.config, config.seed, config.references)
+        middle = lagrangian_of_row(QUALITIES // 2)
+        relative = [lagrangian_of_row(row) / middle for row in range(QUALITIES)]
+        self.balance = torch.tensor(relative, device=self.device) ** -config.lambda_balance
         self.optimizers = optimizers(
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        reduced = config.precision == "bfloat16"
         if self.device.type == "cpu":
             attach(self.codec, self.optimizers)
-            wanted = config.precision == "bfloat16"
-            if use_bfloat16(wanted) != wanted:
+            if use_bfloat16(reduced) != reduced:
                 print("this processor multiplies in float32 only", flush=True)
+        else:
+            torch.set_float32_matmul_precision("high" if reduced else "highest")
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0
         self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
-        self.loader = Loader(config.shards, self.codec.config, config.seed, config.references)
         if self.rank == 0:
             self.records = RunLog(config.output)
         self.validation: subprocess.Popen[bytes] | None = None
 
     def first_clips(self, model: CodecConfig) -> Iterator[Tensor]:
-        """Packed frames of first units, `[n, frames per unit, h, w, 96]`."""
-        loader = Loader(self.config.shards, model, self.config.seed)
+        """Packed frames of first units, `[n, frames per unit, h, w, 96]`, on the CPU."""
+        batches = Batches(self.sources, model, self.config.seed)
+        size = self.config.stages[0].size
         for step in range(FIT_BATCHES):
-            yield loader.batch(FIT_CLIPS, 1, step)[0].frames[:, 1:]
+            yield batches.draw(FIT_CLIPS, 1, size, step).frames[:, 1:].cpu()
 
-    def loss(self, batch: Batch, start: Start, stage: Stage, intra: bool) -> tuple[Tensor, Result]:
+    def loss(self, batch: Batch, stage: Stage, intra: bool) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
         config = self.config
-        result = run_clip(
-            self.codec,
-            batch,
-            start,
-            config.rgb_weight,
-            stage.recompute,
-            config.plane_weights,
-            config.searched,
-        )
+        result = run_clip(self.codec, batch, config.rgb_weight, config.plane_weights)
         rate = result.latent_bpp + result.hyper_bpp
-        weight = self.codec.config.distortion_weight
-        weights = torch.tensor(
-            [(weight(int(r)) / weight(32)) ** -config.lambda_balance for r in start.rows],
-            device=self.device,
-        )
         distortion = result.weighted_error * (stage.intra_weight if intra else 1.0)
-        return ((stage.rate_weight * rate + distortion) * weights).mean(), result
+        loss = (stage.rate_weight * rate + distortion) * self.balance[batch.rows]
+        return loss.mean(), result
 
     def share_gradients(self) -> None:
         """Averages the gradients over all processes, as one flat message."""
@@ -120,21 +118,11 @@ class Trainer:
         stage = self.config.stage_at(self.step)
         intra = stage.intra_every > 0 and self.step % stage.intra_every == 0
         count, units = (stage.intra_batch, 1) if intra else (stage.batch, stage.units)
-        batch, start = self.loader.batch(
-            count, units, self.step, self.rank, size=stage.size, blank=intra
-        )
+        batch = self.batches.draw(count, units, stage.size, self.step, self.rank, blank=intra)
         # The noise that stands for rounding; like the batch, a matter of the step alone.
         place = np.random.SeedSequence([self.config.seed, self.step, self.rank])
         torch.manual_seed(int(place.generate_state(1)[0]))
-        batch = Batch(batch.frames.to(self.device), batch.steps, batch.vectors)
-        start = Start(
-            start.rows.to(self.device),
-            start.cycle.to(self.device),
-            start.blank.to(self.device),
-            start.reference.to(self.device),
-            None if start.lead is None else start.lead.to(self.device),
-        )
-        loss, result = self.loss(batch, start, stage, intra)
+        loss, result = self.loss(batch, stage, intra)
         for p in self.codec.parameters():
             p.grad = None
         loss.backward()
@@ -182,13 +170,13 @@ class Trainer:
                 group["peak"] = peak
         self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
 
-    def run(self, until: int | None = None) -> None:
-        """Trains to the last step, or to step `until`; logs, validates and saves on the way."""
+    def run(self, until: int | None = None, minutes: float = math.inf) -> None:
+        """Trains to the last step, to step `until` or for so many minutes, whichever comes first;
+        logs, validates and saves on the way."""
         last = self.config.steps if until is None else min(until, self.config.steps)
-        saved = time.monotonic()
+        started = saved = began = time.monotonic()
         window: list[Result] = []
-        began = time.monotonic()
-        while self.step < last:
+        while self.step < last and not self.over(started + 60 * minutes):
             result = self.train_step()
             if self.rank == 0:
                 if result.error.shape[1] == self.config.stage_at(self.step - 1).units:
@@ -203,14 +191,20 @@ class Trainer:
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
-            if self.step % 200 == 0:
-                self.loader.refresh()
         if self.rank == 0:
             self.save()
         if self.rank == 0 and self.step == self.config.steps:
             self.validate()
             if self.validation and self.validation.wait() != 0:
                 print("the last validation failed", flush=True)
+
+    def over(self, end: float) -> bool:
+        """Whether a reading of time.monotonic() is past, in the first process's view."""
+        if end == math.inf or self.world == 1:
+            return time.monotonic() >= end
+        past = torch.tensor(float(time.monotonic() >= end), device=self.device)
+        dist.broadcast(past, 0)
+        return bool(past)
 
     def validate(self) -> None:
         """Starts a validation of the averaged weights, after the one before has ended."""
@@ -254,15 +248,10 @@ def mean(window: list[Result], field: str) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `ui2c train`."""
-    given = sys.argv[1:] if argv is None else argv
-    if any(argument.split("=")[0] == "--minutes" for argument in given):
-        from ui2c.train import timed
-
-        return timed.main(given)
     parser = argparse.ArgumentParser(prog="ui2c train", description=__doc__)
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--minutes", help="train by the clock, with batches made on the device")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="then save and stop")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads of each process")
     arguments = parser.parse_args(argv)
     keep_freed_memory()
@@ -273,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     trainer = Trainer(load_config(arguments.config), arguments.device)
-    trainer.run()
+    trainer.run(minutes=arguments.minutes)
     if dist.is_initialized():
         dist.destroy_process_group()
     return 0

@@ -1,4 +1,7 @@
-"""Contact sheets: what is in a shard, for the eye."""
+"""Contact sheets: what clips are like, for the eye.
+
+`python -m ui2c.train.data.contact_sheet SOURCES PNG` draws clips as training sees them.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +9,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from ui2c.train.data.clips import ClipMaker
+from ui2c.train.data.scenes import Dice
+from ui2c.train.data.sources import Sources
 
 SHOWN = (0, 4, 8, 12, 16)
 
@@ -47,14 +55,18 @@ def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Show the clips of a shard as a PNG.")
-    parser.add_argument("frames", type=Path, help="a shard's .frames.npy")
+    parser = argparse.ArgumentParser(description="Show clips as training sees them, as a PNG.")
+    parser.add_argument("sources", type=Path, help="folder that `ui2c data` wrote")
     parser.add_argument("png", type=Path)
-    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--size", type=int, default=128, help="height and width of a clip")
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
-    frames = np.load(options.frames, mmap_mode="r")
-    write_png(options.png, contact_sheet(frames[options.first : options.first + options.count]))
+    device = torch.device("cpu")
+    maker = ClipMaker(Sources.load(options.sources, device), Dice(device, options.seed))
+    luma, chroma = maker.clips(options.count, max(SHOWN) + 1, options.size)
+    clips = torch.cat((luma.flatten(2), chroma.flatten(2)), 2).numpy()
+    write_png(options.png, contact_sheet(clips, size=options.size))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scenes drawn for a whole batch at once: the distributions of `ui2c.train.synthesis`, as tensors.
+"""Scenes drawn for a whole batch at once: how cameras and the things before them move.
 
 Positions and speeds are in luma samples of the clip, time in frames from its middle.
 """
@@ -16,7 +16,7 @@ RIPPLE_CELL = 8
 
 
 class Dice:
-    """Random numbers on a device."""
+    """Random numbers on a device; the same seed is the same numbers on the same kind of device."""
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self.device = device
@@ -40,6 +40,14 @@ class Dice:
         """Whole numbers from 0 up to and without `bound`, of its shape."""
         x = torch.rand(bound.shape, generator=self.generator, device=self.device)
         return torch.minimum((x * bound).long(), bound - 1)
+
+    def weighted(self, shares: Tensor, count: int) -> Tensor:
+        """So many indices of `shares`, each as often as its share says."""
+        return torch.multinomial(shares.float(), count, True, generator=self.generator)
+
+    def round(self, expected: float) -> int:
+        """A whole number next to `expected`, which is its mean."""
+        return int(expected + float(self.uniform(0, 1)))
 
     def sign(self, *shape: int) -> Tensor:
         return 1 - 2 * self.chance(0.5, *shape).float()

@@ -1,15 +1,16 @@
-"""Clips synthesised from photographs on a device, a whole batch at a time.
+"""Clips synthesised from photographs, a whole batch at a time: what a camera could have seen.
 
-What `ui2c.train.synthesis` does clip by clip, with loops over layers and exposures only. How many
-clips of a batch have a second layer or motion blur is fixed; which they are does not matter.
+A scene is a photograph seen along a camera path, with cut-outs of others moving over it; then
+comes what a camera adds: exposure, colour, noise. Loops go over layers and exposures only. How
+many clips of a batch have a second layer or motion blur is fixed; which does not matter.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ui2c.train.device_scenes import Dice, Paths, cameras, masks, things
-from ui2c.train.device_sources import Tiles
+from ui2c.train.data.scenes import Dice, Paths, cameras, masks, things
+from ui2c.train.data.sources import Tiles
 
 LAYER_SHARES = (0.6, 0.3, 0.12)
 """Share of the clips that have at least one, two, three layers."""
@@ -23,14 +24,17 @@ def synthesise(dice: Dice, tiles: Tiles, count: int, frames: int, size: int) -> 
 
     Float32 on the scale of 8-bit codes, graded, without noise, neither rounded nor clipped.
     """
-    blurred = int(BLURRED_SHARE * count)
+    blurred = dice.round(BLURRED_SHARE * count)
     times = torch.arange(frames, device=dice.device) - (frames - 1) / 2
-    parts = [render(dice, tiles, count - blurred, times, size)]
+    parts = []
+    if blurred < count:
+        parts.append(render(dice, tiles, count - blurred, times, size))
     if blurred:
         shutter = torch.linspace(-0.5, 0.5, 2 * EXPOSURES + 1, device=dice.device)[1::2] * 0.6
         exposed = (times[:, None] + shutter).flatten()
         images = render(dice, tiles, blurred, exposed, size)
-        parts.append(tuple(x.unflatten(1, (frames, EXPOSURES)).mean(2) for x in images))
+        luma, chroma = (x.unflatten(1, (frames, EXPOSURES)).mean(2) for x in images)
+        parts.append((luma, chroma))
     luma, chroma = (torch.cat(images) for images in zip(*parts, strict=True))
     return grade(dice, luma, chroma)
 
@@ -40,20 +44,21 @@ def render(dice: Dice, tiles: Tiles, count: int, times: Tensor, size: int) -> tu
     camera = cameras(dice, count)
     view = View(dice, tiles, count, size)
     luma, chroma = view.look(camera.positions(times, size))
-    for number, share in enumerate(LAYER_SHARES):
-        covered = round(share * count)
+    chance = float(dice.uniform(0, 1))
+    for share in LAYER_SHARES:
+        covered = int(share * count + chance)
         if covered == 0:
             break
         # Which clips have more layers has nothing to do with how their cameras move.
         path = things(dice, Paths(*(value[:covered] for value in vars(camera).values())))
-        top, half_top, alpha, half_alpha = layer(dice, tiles, path, times, size, number)
+        top, half_top, alpha, half_alpha = layer(dice, tiles, path, times, size)
         luma[:covered].lerp_(top, alpha)
         chroma[:covered].lerp_(half_top, half_alpha[:, :, None])
     return luma, chroma
 
 
 def layer(
-    dice: Dice, tiles: Tiles, path: Paths, times: Tensor, size: int, number: int
+    dice: Dice, tiles: Tiles, path: Paths, times: Tensor, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Luma and chroma of moving cut-outs and how far each sample is covered, 0 … 1."""
     n, column = len(path.spin), (-1, 1, 1, 1)

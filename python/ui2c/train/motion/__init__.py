@@ -1,0 +1,1 @@
+"""Motion in training, as an encoder finds it."""

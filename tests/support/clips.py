@@ -7,7 +7,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from ui2c import YUV420
-from ui2c.motion import Planes
+from ui2c.unit.planes import Planes
 from ui2c.picture.frames import chroma_size
 
 

@@ -5,21 +5,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from ui2c.motion import Planes
 from ui2c.network.packing import pack
-from ui2c.train.config import Stage, TrainConfig
+from ui2c.train.schedule import Stage, TrainConfig
+from ui2c.unit.planes import Planes
 
 from support.clips import moving_frames
 
 ROW = 40
 
 
-def config(shards: Path, output: Path) -> TrainConfig:
+def config(data: Path, output: Path) -> TrainConfig:
     return TrainConfig(
         model="nano",
-        shards=shards,
+        data=data,
         output=output,
-        stages=(Stage(steps=3, units=2, batch=2),),
+        stages=(Stage(steps=3, units=2, batch=2, size=64),),
         warmup_steps=1,
     )
 

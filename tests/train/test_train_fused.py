@@ -2,14 +2,14 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from ui2c.network.blocks import DepthConvBlock, Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
 from ui2c.train import fused, fused_build
-from ui2c.train.graph import Batch, Start, run_clip
+from ui2c.train.data.batches import Batch
+from ui2c.train.graph import run_clip
 from ui2c.train.optimizer import Muon, orthogonalise
 
 try:
@@ -171,10 +171,12 @@ def test_a_whole_clip_has_the_same_loss_and_gradients():
     torch.manual_seed(6)
     codec = Codec(config_for("nano"))
     frames = torch.rand(n, 1 + 2 * units, side, side, 96) - 0.5
-    fields = np.zeros((n, units, 2, side // 2, side // 2, 2), np.int16)
-    batch = Batch(frames, np.full((n, units), 16, np.uint8), fields)
-    start = Start(
-        torch.tensor([3, 50]), torch.tensor([0, 2]), torch.tensor([True, False]), frames[:, 0]
+    batch = Batch(
+        frames,
+        torch.tensor([3, 50]),
+        torch.tensor([True, False]),
+        frames[:, 0] * torch.tensor([0.0, 1.0]).view(-1, 1, 1, 1),
+        torch.tensor([0, 2]),
     )
     results = []
     for attach in (False, True):
@@ -183,7 +185,7 @@ def test_a_whole_clip_has_the_same_loss_and_gradients():
         for p in codec.parameters():
             p.grad = None
         torch.manual_seed(7)
-        result = run_clip(codec, batch, start)
+        result = run_clip(codec, batch)
         loss = (result.latent_bpp + result.hyper_bpp + result.weighted_error).mean()
         loss.backward()
         results.append((loss.detach(), [p.grad for p in codec.parameters()]))
@@ -226,15 +228,6 @@ def test_muon_with_and_without_kernel():
         ends.append(params)
     for plain, fast in zip(*ends, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-3, atol=1e-4)
-
-
-def test_detach_goes_back():
-    codec = Codec(config_for("nano"))
-    muon = Muon([codec.encoder_in.weight], 0.1)
-    fused.attach(codec, [muon])
-    fused.detach(codec, [muon])
-    assert muon.kernel is None
-    assert all(getattr(module, "kernel", None) is None for module in codec.modules())
 
 
 def test_without_a_compiler_training_goes_on_and_says_why(monkeypatch, tmp_path, capsys):

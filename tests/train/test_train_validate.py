@@ -10,15 +10,16 @@ from support.clips import write_video
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.weights import save_model
+from ui2c.network.model import save_model
 from ui2c.train import anchors
 from ui2c.train.anchors import anchor_curves, bd_rate, clip_psnr, decode_stream, encode_with
-from ui2c.train.clips import VALIDATION, Planes
+from ui2c.train.data.validation import Clip
+from ui2c.train.data.videos import VALIDATION
 from ui2c.train.logs import RunLog
 from ui2c.train.validate import validate
 
 
-def textured_clip(frames: int, size: int) -> Planes:
+def textured_clip(frames: int, size: int) -> Clip:
     rng = np.random.default_rng(5)
     wide = rng.integers(60, 180, (size // 4 + 4, size // 4 + 4)).astype(np.float32)
     wide = torch.nn.functional.interpolate(

@@ -98,13 +98,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _delegate(command: str, argv: list[str]) -> int:
     if command == "train":
-        from ui2c.train import loop
+        from ui2c.train import trainer
 
-        return loop.main(argv)
-    from ui2c.train import shards
+        return trainer.main(argv)
+    from ui2c.train.data import sources
 
-    shards.main(argv)
-    return 0
+    return sources.main(argv)
 
 
 def _print_version(verbose: bool) -> int:

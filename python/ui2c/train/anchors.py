@@ -11,6 +11,7 @@ from ui2c.evaluate import bdrate
 from ui2c.picture.metrics import Psnr, mean_psnr, plane_psnr
 from ui2c.train.data.validation import Clip
 from ui2c.train.files import whole_file
+from ui2c.unit.planes import Planes
 
 Curve = list[tuple[float, float]]
 """(bits per pixel of the whole stream, PSNR Y:U:V = 6:1:1 in dB) by rate point."""
@@ -24,7 +25,7 @@ LOW_DELAY = {
 CRFS = (14, 19, 24, 29, 34, 39, 44)
 
 
-def clip_psnr(source: Planes, decoded: list[Planes]) -> float:
+def clip_psnr(source: Clip, decoded: list[Planes]) -> float:
     """Mean over frames of the PSNR, Y:U:V = 6:1:1, in dB; planes without an error count as 100 dB.
 
     `source` holds planes `[frames, height, width]`, `decoded` one triple of planes per frame.
@@ -36,7 +37,7 @@ def clip_psnr(source: Planes, decoded: list[Planes]) -> float:
     return mean_psnr(frames).yuv
 
 
-def encode_with(codec: str, source: Planes, crf: int) -> bytes:
+def encode_with(codec: str, source: Clip, crf: int) -> bytes:
     """The raw stream that a codec of `LOW_DELAY` makes of a clip at 25 frames per second."""
     encoder, container_format, options = LOW_DELAY[codec]
     height, width = source[0].shape[1:]
@@ -66,7 +67,7 @@ def decode_stream(data: bytes) -> list[Planes]:
     return frames
 
 
-def anchor_curves(name: str, clips: list[Planes], cache: Path) -> list[Curve]:
+def anchor_curves(name: str, clips: list[Clip], cache: Path) -> list[Curve]:
     """One curve per clip of the codec `name`; made once, then read from `cache` (a folder)."""
     shape = "x".join(str(n) for n in clips[0][0].shape)
     kept = cache / f"anchor-{name}-{len(clips)}x{shape}.json"

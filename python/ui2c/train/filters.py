@@ -1,7 +1,6 @@
 """Default filters of a model's post-filter, fitted to videos that it has coded."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ui2c import _core
-from ui2c.motion import Planes
 from ui2c.network.config import KNOTS, QUALITIES
-from ui2c.network.weights import FILTER_SETS, Model
-from ui2c.pair import PairCoder
+from ui2c.network.model import FILTER_SETS, Model
 from ui2c.train.data.videos import SUFFIXES, VALIDATION
+from ui2c.train.observed import SymbolCounts, coded
+from ui2c.unit.planes import Planes
 from ui2c.video import open_source
 
 WIDEST = 700
@@ -30,18 +29,18 @@ Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def fit_filters(
-    model: Model, clips: Sequence[Sequence[Planes]], coder: type[PairCoder] = PairCoder
+    model: Model, clips: Sequence[Sequence[Planes]], counts: SymbolCounts
 ) -> NDArray[np.int8]:
     """Default sets for `save_model`, int8 `[9, 3, 3, 30, 12]`, from clips of 8-bit 4:2:0 planes.
 
     Each plane at each knot has three sets: clips are divided among them so that the error falls
-    most (k-means, with the least squares of its clips as the mean of a set).
+    most (k-means, with the least squares of its clips as the mean of a set). What is coded on the
+    way is counted.
     """
-    plain = replace(model, config=replace(model.config, post_filter=False))
     sets = np.zeros((len(KNOTS), FILTER_SETS, 3, 30, 12), np.int8)
     for k, row in enumerate(KNOTS):
         qp = QUALITIES - 1 - row
-        gathered = [coded_moments(coder, plain, clip, qp) for clip in clips]
+        gathered = [coded_moments(model, clip, qp, counts) for clip in clips]
         for plane in range(3):
             products = np.stack([products[plane] for products, _ in gathered])
             with_error = np.stack([with_error[plane] for _, with_error in gathered])
@@ -49,20 +48,13 @@ def fit_filters(
     return sets
 
 
-def coded_moments(kind: type[PairCoder], model: Model, clip: Sequence[Planes], qp: int) -> Moments:
+def coded_moments(model: Model, clip: Sequence[Planes], qp: int, counts: SymbolCounts) -> Moments:
     """What filters would see of a clip coded at `qp`."""
-    height, width = clip[0][0].shape
-    coder = kind(model, width=width, height=height)
     products, with_error, error = np.zeros((3, 30, 12, 12)), np.zeros((3, 30, 12)), np.zeros(3)
-    start = unit = 0
-    while start < len(clip):
-        frames = clip[start : start + model.config.unit_frames(unit == 0)]
-        coder.encode(frames, qp=qp, cycle=unit % 4, intra=unit == 0)
-        start, unit = start + len(frames), unit + 1
-        decoded = coder.decoded[: len(frames)]
-        new = _core.FilterDesigner().observe(decoded, list(frames)).moments()
+    for decoded, sources in coded(model, clip, qp, counts):
+        new = _core.FilterDesigner().observe(decoded, list(sources)).moments()
         products, with_error = products + new[0], with_error + new[1]
-        for shown, source in zip(decoded, frames, strict=True):
+        for shown, source in zip(decoded, sources, strict=True):
             pairs = zip(shown, source, strict=True)
             error += [np.square(a.astype(np.float64) - b).sum() for a, b in pairs]
     error = np.maximum(error, 1.0)
@@ -138,7 +130,8 @@ def cut(path: Path, first: int, count: int) -> list[Planes]:
         top, left = (planes[0].shape[0] - h) // 4, (planes[0].shape[1] - w) // 4
         corners = [(2 * top, 2 * left, h, w), *[(top, left, h // 2, w // 2)] * 2]
         cropped = zip(planes, corners, strict=True)
-        frames.append(tuple(p[y : y + h, x : x + w].copy() for p, (y, x, h, w) in cropped))
+        luma, u, v = (p[y : y + h, x : x + w].copy() for p, (y, x, h, w) in cropped)
+        frames.append((luma, u, v))
     return frames
 
 

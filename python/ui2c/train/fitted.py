@@ -5,22 +5,17 @@ Both are fitted to videos that the model codes, after training, which knows of n
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ui2c import _core
-from ui2c.motion import Planes
-from ui2c.network.prior import SCALES, SKIP
-from ui2c.network.tables import LARGEST, ScaleTables, fitted_tables
-from ui2c.network.weights import Model, load_model, save_model
-from ui2c.pair import PairCoder
+from ui2c.network.model import Model, load_codec, load_model, save_model
+from ui2c.network.tables import ScaleTables, fitted_tables
 from ui2c.train.filters import clips_of, fit_filters
+from ui2c.train.observed import SymbolCounts
+from ui2c.unit.planes import Planes
 
 
 def fit(
@@ -32,26 +27,9 @@ def fit(
     tails and, in z, far more zeros.
     """
 
-    class Counting(PairCoder):
-        """Counts what it codes."""
-
-        seen: ClassVar = np.zeros((2, SCALES, LARGEST + 2), np.int64)
-
-        def _put(
-            self,
-            coder: _core.RansEncoder,
-            tables: _core.Tables,
-            indexes: NDArray[np.uint8],
-            symbols: Tensor,
-        ) -> None:
-            super()._put(coder, tables, indexes, symbols)
-            magnitudes = symbols.flatten().abs().clamp(max=LARGEST + 1).to(torch.uint8).numpy()
-            coded = indexes >= SKIP
-            of_z = int(tables is self.model.hyper_tables)
-            np.add.at(self.seen[of_z], (indexes[coded], magnitudes[coded]), 1)
-
-    filters = fit_filters(model, clips, Counting)
-    return filters, (fitted_tables(Counting.seen[0]), fitted_tables(Counting.seen[1]))
+    counts = SymbolCounts()
+    filters = fit_filters(model, clips, counts)
+    return filters, (fitted_tables(counts.y), fitted_tables(counts.z))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not clips:
         parser.error(f"{arguments.folder} has no 8-bit video of {arguments.frames} frames")
     filters, tables = fit(model, clips)
-    codec = model.trainable()
-    codec.config = replace(model.config, post_filter=True)
-    save_model(codec, arguments.output, model.card, filters, tables)
+    save_model(load_codec(arguments.model), arguments.output, model.card, filters, tables)
     print(f"{arguments.output}: filters and tables from {len(clips)} clips")
 
 

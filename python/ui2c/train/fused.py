@@ -45,16 +45,6 @@ def use_bfloat16(wanted: bool) -> bool:
         return False
 
 
-def detach(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer] = ()) -> None:
-    """Back to the plain modules."""
-    for optimizer in optimizers:
-        if isinstance(optimizer, Muon):
-            optimizer.kernel = None
-    for module in model.modules():
-        if isinstance(module, (DepthConvBlock, Pointwise)):
-            module.kernel = None
-
-
 def block(module: DepthConvBlock, x: Tensor) -> Tensor:
     """The block's output, `[n, h, w, inputs]` to `[n, h, w, channels]`."""
     return Block.apply(checked(x), module.mix_out.bias, parameters(module))  # type: ignore[no-any-return]

@@ -195,9 +195,7 @@ def run_clip(
                 displacement = motion.displacement(8 * height, 8 * width)
                 feature = align(feature, displacement.to(device))
             adapted = codec.follow(feature)
-        result = run_unit(
-            codec, adapted, source, prediction, base, rows, blank, masks, between
-        )
+        result = run_unit(codec, adapted, source, prediction, base, rows, blank, masks, between)
         difference = source - result.decoded
         error = plane_errors(difference)
         distortion = (error * weights).sum(-1)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ui2c.network.blocks import unshuffle
 from ui2c.network.codec import Codec
-from ui2c.network.config import KNOTS, CodecConfig, config_for, lagrangian
+from ui2c.network.config import KNOTS, CodecConfig, config_for, lagrangian_of_row
+from ui2c.network.model import load_codec
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
-from ui2c.network.weights import load_model
 
 
 def first_weights(
@@ -27,7 +27,7 @@ def first_weights(
     """
     wanted = config_for(model)
     if init:
-        codec = load_model(init, "cpu").trainable()
+        codec = load_codec(init)
         if replace(codec.config, name=wanted.name) != wanted:
             raise ValueError(f"{init} is no {model}: {codec.config}, not {wanted}")
         codec.config = wanted
@@ -92,7 +92,7 @@ def fit_linear(
     codec.linear_out.weight[:, order] = chosen / weight[:, None]
 
     step = torch.tensor(
-        [(12 / (2 * math.log(2) * lagrangian(knot) * luma / 8)) ** 0.5 for knot in KNOTS]
+        [(12 / (2 * math.log(2) * lagrangian_of_row(knot) * luma / 8)) ** 0.5 for knot in KNOTS]
     )
     codec.linear_in_gains.values[:, order] = (1 / step)[:, None]
     codec.linear_out_gains.values[:, order] = step[:, None]

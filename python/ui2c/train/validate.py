@@ -20,13 +20,14 @@ from ui2c.train.anchors import LOW_DELAY, Curve, anchor_curves, bd_rate, clip_ps
 from ui2c.train.data.contact_sheet import to_rgb
 from ui2c.train.data.validation import Clip, validation_clips
 from ui2c.train.logs import RunLog
+from ui2c.unit.planes import Planes
 
 QPS = (8, 20, 32, 44, 56)
 FRAMES = 48
 """Long enough that coding frame after frame counts, not the first one."""
 
 
-def code(clip: Planes, model: str, qp: int) -> tuple[dict[str, float], list[Planes]]:
+def code(clip: Clip, model: str, qp: int) -> tuple[dict[str, float], list[Planes]]:
     """Rate and quality of one clip, written and decoded again; and the decoded frames."""
     frames = [YUV420(*planes) for planes in zip(*clip, strict=True)]
     encoder = Encoder(qp=qp, model=model, device="cpu", threads=1)
@@ -47,7 +48,7 @@ def code(clip: Planes, model: str, qp: int) -> tuple[dict[str, float], list[Plan
     return {key: round(value, 5) for key, value in result.items()}, decoded
 
 
-def side_by_side(clip: Planes, decoded: list[Planes]) -> NDArray[np.uint8]:
+def side_by_side(clip: Clip, decoded: list[Planes]) -> NDArray[np.uint8]:
     """The last frame of a clip above what was decoded of it, in RGB."""
     frames = [tuple(plane[-1] for plane in clip), decoded[-1]]
     packed = np.stack([np.concatenate([plane.ravel() for plane in f]) for f in frames])

@@ -81,4 +81,5 @@ class Batches:
         length = 1 + units * self.config.frames_per_unit
         luma, chroma = ClipMaker(self.sources, dice).clips(count, length, size)
         planes = luma.flatten(0, 1), chroma[:, :, 0].flatten(0, 1), chroma[:, :, 1].flatten(0, 1)
-        return pack(planes, 8).unflatten(0, (count, length))
+        packed: Tensor = pack(planes, 8).unflatten(0, (count, length))
+        return packed

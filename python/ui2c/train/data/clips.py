@@ -92,7 +92,8 @@ class RealClips:
         stride = 1 + dice.chance(0.2, count) * (length > 2 * frames)
         first = dice.below(length - (frames - 1) * stride)
         top, left = (
-            dice.below((side[clip] - self.size) // 2 + 1) * 2 for side in (reels.height, reels.width)
+            dice.below((side[clip] - self.size) // 2 + 1) * 2
+            for side in (reels.height, reels.width)
         )
         turns = [dice.chance(0.5, count).long() for _ in range(4)]
         return torch.stack((clip, first, stride, top, left, *turns))

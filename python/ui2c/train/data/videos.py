@@ -1,5 +1,6 @@
 """Real videos, scaled down so that the artefacts of their first compression vanish."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,8 +14,6 @@ VALIDATION = ("rooftops_vfr", "doughkneading", "skateboarder", "face_s20", "clif
 """Videos that measure training and therefore never serve it."""
 UNSUITABLE = ("building_hlg10",)
 """HDR: its code values mean something else than in all the others."""
-FASTEST = 45.0
-"""Of videos of more frames per second every second one is left out."""
 
 
 def training_videos(folder: Path) -> list[Path]:
@@ -26,12 +25,15 @@ def training_videos(folder: Path) -> list[Path]:
     return found
 
 
-def read_video(path: Path, scales: Sequence[float]) -> Iterator[tuple[Planes, ...]]:
+def read_video(
+    path: Path, scales: Sequence[float], fastest: float = math.inf
+) -> Iterator[tuple[Planes, ...]]:
     """The frames of a video, each once for every scale: so many times smaller (area filter).
 
-    Planes are y `[height, width]`, u and v half that, uint8, limited range; sides of y are
-    multiples of 4. Raises ValueError if the video is deeper than 8 bits or has no frames, and what
-    PyAV raises for broken files.
+    With more than `fastest` frames per second every second one is left out. Planes are y
+    `[height, width]`, u and v half that, uint8, limited range; sides of y are multiples of 4.
+    Raises ValueError if the video is deeper than 8 bits or has no frames, and what PyAV raises for
+    broken files.
     """
     import av
 
@@ -42,7 +44,7 @@ def read_video(path: Path, scales: Sequence[float]) -> Iterator[tuple[Planes, ..
         if source.format is None or source.format.components[0].bits != 8:
             raise ValueError(f"{path.name}: {source.pix_fmt} is not 8-bit video")
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        every = 2 if rate > FASTEST else 1
+        every = 2 if rate > fastest else 1
         number = -1
         for number, frame in enumerate(container.decode(stream)):
             if number % every:

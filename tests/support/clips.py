@@ -7,8 +7,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from ui2c import YUV420
-from ui2c.unit.planes import Planes
 from ui2c.picture.frames import chroma_size
+from ui2c.unit.planes import Planes
 
 
 def make_clip(

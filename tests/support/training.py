@@ -14,13 +14,15 @@ from support.clips import moving_frames
 ROW = 40
 
 
-def config(data: Path, output: Path) -> TrainConfig:
+def config(data: Path, output: Path, init: Path | None = None) -> TrainConfig:
+    """A run of a few steps; from `init`, as computing what to begin from takes longer than those."""
     return TrainConfig(
         model="nano",
         data=data,
         output=output,
         stages=(Stage(steps=3, units=2, batch=2, size=64),),
         warmup_steps=1,
+        init=str(init or ""),
     )
 
 

@@ -51,7 +51,7 @@ def test_new_weights_begin_as_a_linear_code() -> None:
     torch.manual_seed(5)
     plain = Codec(codec.config)
     for source in first_units(next(clips(codec.config)), codec.config):
-        assert error(codec, source) < 0.05 * error(plain, source)
+        assert error(codec, source) < 0.12 * error(plain, source)
 
 
 def test_without_a_linear_path_nothing_is_fitted() -> None:

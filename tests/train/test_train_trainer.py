@@ -11,7 +11,7 @@ from support.training import config
 from torch import Tensor
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import load_model
+from ui2c.network.model import load_codec, load_model
 from ui2c.network.packing import pack
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources
@@ -49,14 +49,14 @@ def test_a_run_saves_a_model_that_codes_and_goes_on(data: Path, tmp_path: Path, 
     assert resumed.step == 4
 
 
-def test_a_resumed_run_is_the_unbroken_one(data: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_is_the_unbroken_one(data: Path, tmp_path: Path, nano_file: Path) -> None:
     stages = (
         Stage(steps=2, units=1, batch=2, size=64),
         Stage(steps=2, units=2, batch=1, size=64, intra_every=2, intra_batch=3),
     )
-    whole = Trainer(replace(config(data, tmp_path / "whole"), stages=stages), "cpu")
+    whole = Trainer(replace(config(data, tmp_path / "whole", nano_file), stages=stages), "cpu")
     whole.run()
-    broken = replace(config(data, tmp_path / "broken"), stages=stages)
+    broken = replace(config(data, tmp_path / "broken", nano_file), stages=stages)
     # Stops inside the first stage, at its end and inside the second.
     for until in (1, 2, 3, 4):
         trainer = Trainer(broken, "cpu")
@@ -67,7 +67,7 @@ def test_a_resumed_run_is_the_unbroken_one(data: Path, tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_every_nth_step_is_of_first_units(data: Path, tmp_path: Path) -> None:
+def test_every_nth_step_is_of_first_units(data: Path, tmp_path: Path, nano_file: Path) -> None:
     class Spy(Trainer):
         seen: list[tuple[int, int, bool]]
         losses: list[float]
@@ -82,7 +82,9 @@ def test_every_nth_step_is_of_first_units(data: Path, tmp_path: Path) -> None:
     losses = []
     for weight in (1.0, 2.0):
         stage = Stage(5, 2, 1, size=64, intra_every=2, intra_batch=3, intra_weight=weight)
-        run = replace(config(data, tmp_path / str(weight)), stages=(stage,), references="frame")
+        run = replace(
+            config(data, tmp_path / str(weight), nano_file), stages=(stage,), references="frame"
+        )
         trainer = Spy(run, "cpu")
         trainer.seen, trainer.losses = [], []
         trainer.run()
@@ -92,8 +94,10 @@ def test_every_nth_step_is_of_first_units(data: Path, tmp_path: Path) -> None:
     assert losses[1] > 1.2 * losses[0]
 
 
-def test_a_run_ends_when_its_time_is_up_and_goes_on(data: Path, tmp_path: Path) -> None:
-    run = config(data, tmp_path)
+def test_a_run_ends_when_its_time_is_up_and_goes_on(
+    data: Path, tmp_path: Path, nano_file: Path
+) -> None:
+    run = config(data, tmp_path, nano_file)
     Trainer(run, "cpu").run(minutes=0)
     trainer = Trainer(run, "cpu")
     assert trainer.step == 0
@@ -103,13 +107,13 @@ def test_a_run_ends_when_its_time_is_up_and_goes_on(data: Path, tmp_path: Path) 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_trains_what_a_processor_codes(data: Path, tmp_path: Path) -> None:
-    Trainer(config(data, tmp_path), "cuda").run()
+def test_a_gpu_trains_what_a_processor_codes(data: Path, tmp_path: Path, nano_file: Path) -> None:
+    Trainer(config(data, tmp_path, nano_file), "cuda").run()
     assert load_model(tmp_path / "nano.safetensors").config == config_for("nano")
 
 
-def test_adam_alone_trains_too(data: Path, tmp_path: Path) -> None:
-    run = replace(config(data, tmp_path), muon_rate=0.0, rgb_weight=0.2)
+def test_adam_alone_trains_too(data: Path, tmp_path: Path, nano_file: Path) -> None:
+    run = replace(config(data, tmp_path, nano_file), muon_rate=0.0, rgb_weight=0.2)
     trainer = Trainer(run, "cpu")
     before = [p.detach().clone() for p in trainer.codec.parameters()]
     trainer.run()
@@ -136,18 +140,17 @@ def test_rgb_error_is_that_of_the_pictures() -> None:
     assert torch.allclose(rgb_error(difference), torch.tensor(expected).float(), rtol=1e-4)
 
 
-def test_a_run_starts_from_a_model_file(data: Path, tmp_path: Path) -> None:
-    Trainer(config(data, tmp_path / "a"), "cpu").run()
-    run = replace(config(data, tmp_path / "b"), init=str(tmp_path / "a" / "nano.safetensors"))
-    names = {n for n, _ in Codec(config_for("nano")).named_parameters()}
-    assert {n for n, _ in Trainer(run, "cpu").codec.named_parameters()} == names
+def test_a_run_starts_from_a_model_file(data: Path, tmp_path: Path, nano_file: Path) -> None:
+    trainer = Trainer(config(data, tmp_path, nano_file), "cpu")
+    expected = load_codec(nano_file).state_dict()
+    assert all(torch.equal(value, expected[k]) for k, value in trainer.codec.state_dict().items())
 
 
 def test_training_learns(data: Path, tmp_path: Path) -> None:
-    stage = Stage(steps=30, units=2, batch=2, size=64, rate_weight=0.0)
+    stage = Stage(steps=40, units=1, batch=4, size=64, rate_weight=0.0)
     run = replace(config(data, tmp_path), stages=(stage,), model="nano-implicit")
-    trainer = Trainer(run, "cpu")
-    batch = batches(data, seed=9).draw(3, 2, 64, step=0, blank=True)
+    trainer = Trainer(replace(run, references="blank", lambda_balance=1.0), "cpu")
+    batch = batches(data, seed=9).draw(3, 1, 64, step=0, blank=True)
 
     def error() -> float:
         with torch.no_grad():
@@ -193,9 +196,12 @@ def test_configurations_name_what_they_do_not_know(tmp_path: Path) -> None:
 def test_what_symbols_stand_for_is_learnt(data: Path) -> None:
     torch.manual_seed(1)
     codec = Codec(config_for("nano"))
-    run_clip(codec, batches(data, seed=2).draw(2, 2, 64, step=0)).weighted_error.sum().backward()
+    batch = batches(data, seed=2).draw(2, 1, 64, step=0, blank=True)
+    # At the best quality symbols are large.
+    batch = replace(batch, rows=torch.full_like(batch.rows, 63))
+    run_clip(codec, batch).weighted_error.sum().backward()
     assert codec.prior.offsets.grad is not None
-    assert codec.prior.offsets.grad.count_nonzero() > 4
+    assert codec.prior.offsets.grad.count_nonzero() > 1
     group = optimizers(codec, muon_rate=1e-3, adam_rate=1e-3)
     muon = {id(p) for p in group[0].param_groups[0]["params"]}
     assert id(codec.prior.offsets) not in muon

@@ -21,7 +21,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ui2c.network.config import QUALITIES, CodecConfig, lagrangian_of_row
+from ui2c.network.codec import Codec
+from ui2c.network.config import QUALITIES, CodecConfig, config_for, lagrangian_of_row
 from ui2c.network.model import save_model
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources
@@ -36,7 +37,7 @@ from ui2c.train.validate import start_validation
 
 LOG_EVERY = 20
 SAVE_SECONDS = 240
-FIT_BATCHES, FIT_CLIPS = 40, 16
+FIT_BATCHES, FIT_CLIPS = 20, 16
 
 
 def keep_freed_memory() -> None:
@@ -57,10 +58,13 @@ class Trainer:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.sources = Sources.load(config.data, self.device)
+        self.checkpoint = config.output / "checkpoint.pt"
         torch.manual_seed(config.seed)
-        self.codec = first_weights(
-            config.model, config.init, self.first_clips, config.plane_weights
-        ).to(self.device)
+        if self.checkpoint.exists():
+            codec = Codec(config_for(config.model))
+        else:
+            codec = first_weights(config.model, config.init, self.first_clips, config.plane_weights)
+        self.codec = codec.to(self.device)
         self.batches = Batches(self.sources, self.codec.config, config.seed, config.references)
         middle = lagrangian_of_row(QUALITIES // 2)
         relative = [lagrangian_of_row(row) / middle for row in range(QUALITIES)]
@@ -79,7 +83,6 @@ class Trainer:
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0
-        self.checkpoint = config.output / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
         if self.rank == 0:

@@ -1,9 +1,9 @@
 """The ablation of the paper at a small, equal budget, with our motion field as its last step.
 
-    python benches/ablation.py train OUTPUT --shards SHARDS [--size nano] [--steps 3000]
+    python benches/ablation.py train OUTPUT --data SOURCES [--size nano] [--steps 3000]
     python benches/ablation.py measure OUTPUT --videos VIDEOS
 
-Every variant is trained on the same clips for the same steps and frames; the divided one is two
+Every variant is trained on clips of the same sources for the same steps and frames; the divided one is two
 models of that budget each. Measured are the units' real streams, 8 bytes of container a unit added
 for every variant, on clips of the validation videos, and BD-rates by PSNR 6:1:1.
 """
@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from ui2c.evaluate.bdrate import Curve, bd_rate
 from ui2c.network.config import config_for
-from ui2c.network.weights import load_model
-from ui2c.pair import PairCoder, Planes
+from ui2c.network.model import load_model
+from ui2c.network.torch_engine import State
 from ui2c.train.anchors import clip_psnr
-from ui2c.train.clips import validation_clips
-from ui2c.train.config import Stage, TrainConfig
-from ui2c.train.loop import Trainer, keep_freed_memory
+from ui2c.train.data.validation import Clip, validation_clips
+from ui2c.train.schedule import Stage, TrainConfig
+from ui2c.train.trainer import Trainer, keep_freed_memory
+from ui2c.unit.coder import EncoderState, UnitEncoder
+from ui2c.unit.filters import fresh_fit
+from ui2c.unit.planes import Geometry, Planes
 
 CONTAINER = 8
 REFRESH = 64
@@ -60,7 +63,7 @@ VARIANTS = {
 BASE = "+ hybrid reference"
 
 
-def recipe(name: str, size: str, steps: int, shards: Path, output: Path) -> TrainConfig:
+def recipe(name: str, size: str, steps: int, data: Path, output: Path) -> TrainConfig:
     """The run of one model: short clips first; the intra model sees but single frames."""
     suffix, references = MODELS[name]
     per_unit = config_for(size + suffix).frames_per_unit
@@ -70,7 +73,7 @@ def recipe(name: str, size: str, steps: int, shards: Path, output: Path) -> Trai
     batches = [4 * CLIP_FRAMES // (units * per_unit) for units in (short, long)]
     return TrainConfig(
         model=size + suffix,
-        shards=shards,
+        data=data,
         output=output / name,
         stages=(Stage(steps // 2, short, batches[0]), Stage(steps - steps // 2, long, batches[1])),
         references=references,
@@ -82,34 +85,33 @@ def train(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     for name in MODELS:
-        config = recipe(name, options.size, options.steps, options.shards, options.output)
+        config = recipe(name, options.size, options.steps, options.data, options.output)
         config.output.mkdir(parents=True, exist_ok=True)
         Trainer(config, "cpu").run()
 
 
-def code(models: list[str], clip: Planes, qp: int) -> tuple[float, list[Planes]]:
+def code(models: list[str], clip: Clip, qp: int) -> tuple[float, list[Planes]]:
     """Bits per pixel and decoded frames; with two models the first codes the refreshes."""
     loaded = [load_model(model) for model in models]
     height, width = clip[0].shape[1:]
-    coders = [PairCoder(model, width=width, height=height) for model in loaded]
-    per_unit = loaded[-1].config.frames_per_unit
+    coders = [UnitEncoder(model, Geometry(width, height)) for model in loaded]
     frames = [tuple(planes) for planes in zip(*clip, strict=True)]
-    size, shown, cycle = 0, [], 0
-    for start in range(0, len(frames), per_unit):
-        divided = len(coders) == 2
-        intra = start % REFRESH == 0 if divided else start == 0
+    size, shown = 0, []
+    divided = len(coders) == 2
+    while len(shown) < len(frames):
+        intra = len(shown) % REFRESH == 0 if divided else not shown
         coder = coders[0] if intra else coders[-1]
-        cycle = 0 if intra else cycle + 1
-        place = cycle % len(coder.model.config.offsets)
-        unit = coder.encode(frames[start : start + per_unit], qp=qp, cycle=place, intra=intra)
+        count = coder.model.config.unit_frames(intra)
+        unit = coder.encode(frames[len(shown) : len(shown) + count], qp=qp, intra=intra)
         size += len(unit.stream) + CONTAINER
-        shown += coder.decoded[: len(frames) - start]
+        shown += unit.shown
         if intra and divided:
-            coders[1].refer_to(coder.decoded[-1])
+            state = State(None, unit.shown[-1])
+            coders[1].restore(EncoderState(state, unit.shown[-1], fresh_fit(), None, 1))
     return 8 * size / clip[0].size, shown
 
 
-def curves(output: Path, clips: list[Planes]) -> Iterator[tuple[str, list[Curve]]]:
+def curves(output: Path, clips: list[Clip]) -> Iterator[tuple[str, list[Curve]]]:
     for variant, names in VARIANTS.items():
         files = [next((output / name).glob("*.safetensors")) for name in names]
         points: list[list[tuple[float, float]]] = [[] for _ in clips]
@@ -153,7 +155,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("train")
     command.add_argument("output", type=Path)
-    command.add_argument("--shards", type=Path, required=True)
+    command.add_argument("--data", type=Path, required=True)
     command.add_argument("--size", default="nano")
     command.add_argument("--steps", type=int, default=3000)
     command.set_defaults(run=train)

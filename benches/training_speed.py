@@ -4,8 +4,8 @@ also with products in bfloat16 where the processor has them.
     python benches/training_speed.py [--model small] [--batch 3] [--units 8] [--steps 9]
                                      [--threads 1] [--crop 128]
 
-A step is forward, backward, gradient clipping, both optimisers and the weight average, on clips of
-noise with motion fields of zeros; loading data is not part of it. Plain and fused steps take turns,
+A step is forward, motion search, backward, gradient clipping, both optimisers and the weight
+average, on clips of noise; making clips is not part of it. Plain and fused steps take turns,
 so that both see the same machine. Pixels are luma pixels times frames of all clips of the batch,
 once over elapsed seconds and once over processor seconds of the process: on one thread of an idle
 machine the two agree, on a busy one the second tells more.
@@ -20,16 +20,16 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
 import ui2c
 from torch import nn
 from ui2c.network.codec import Codec
 from ui2c.network.config import CodecConfig, config_for
 from ui2c.train import fused
-from ui2c.train.graph import Batch, Start, run_clip
-from ui2c.train.loop import keep_freed_memory
+from ui2c.train.data.batches import Batch
+from ui2c.train.graph import run_clip
 from ui2c.train.optimizer import optimizers
+from ui2c.train.trainer import keep_freed_memory
 
 PHASES = ("forward", "backward", "optimiser")
 
@@ -44,28 +44,26 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def clips(config: CodecConfig, count: int, units: int, crop: int) -> tuple[Batch, Start]:
+def clips(config: CodecConfig, count: int, units: int, crop: int) -> Batch:
     """Grey clips with a little noise; every other one starts blank."""
     torch.manual_seed(1)
-    per_unit, side = config.frames_per_unit, crop // 8
-    frames = torch.randn(count, 1 + units * per_unit, side, side, 96) * 0.1
-    steps = np.full((count, units), 16, np.uint8)
-    fields = np.zeros((count, units, per_unit, side // 2, side // 2, 2), np.int16)
+    side = crop // 8
+    frames = torch.randn(count, 1 + units * config.frames_per_unit, side, side, 96) * 0.1
     rows = torch.linspace(0, 63, count).long()
     blank = torch.arange(count) % 2 == 0
     reference = frames[:, 0] * (~blank)[:, None, None, None]
-    return Batch(frames, steps, fields), Start(rows, torch.zeros_like(rows), blank, reference)
+    return Batch(frames, rows, blank, reference, torch.zeros_like(rows))
 
 
 class Run:
     """A codec in training on one batch."""
 
-    def __init__(self, config: CodecConfig, batch: Batch, start: Start) -> None:
+    def __init__(self, config: CodecConfig, batch: Batch) -> None:
         torch.manual_seed(1)
         self.codec = Codec(config)
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
         self.optimizers = optimizers(self.codec, muon_rate=1e-4, adam_rate=1e-5)
-        self.batch, self.start = batch, start
+        self.batch = batch
 
     def step(self) -> list[float]:
         """One step; elapsed seconds, then the processor seconds of its phases."""
@@ -73,7 +71,7 @@ class Run:
             p.grad = None
         began = time.perf_counter()
         times = [time.process_time()]
-        result = run_clip(self.codec, self.batch, self.start)
+        result = run_clip(self.codec, self.batch)
         loss = (result.latent_bpp + result.hyper_bpp + result.weighted_error / 100).mean()
         times.append(time.process_time())
         loss.backward()
@@ -101,11 +99,11 @@ def main() -> int:
     keep_freed_memory()
     config = config_for(options.model)
     data = clips(config, options.batch, options.units, options.crop)
-    runs = {"plain": Run(config, *data), "fused": Run(config, *data)}
+    runs = {"plain": Run(config, data), "fused": Run(config, data)}
     if not fused.attach(runs["fused"].codec, runs["fused"].optimizers):
         return 1
     if fused.use_bfloat16(True):
-        runs["bfloat16"] = Run(config, *data)
+        runs["bfloat16"] = Run(config, data)
         fused.attach(runs["bfloat16"].codec, runs["bfloat16"].optimizers)
     print(f"command:  python {' '.join(sys.argv)}")
     print(f"machine:  {processor()}, {options.threads} thread(s)")

@@ -15,7 +15,7 @@ ROW = 40
 
 
 def config(data: Path, output: Path, init: Path | None = None) -> TrainConfig:
-    """A run of a few steps; from `init`, as computing what to begin from takes longer than those."""
+    """A run of a few steps; from `init`, if given, since computing a start takes longer."""
     return TrainConfig(
         model="nano",
         data=data,

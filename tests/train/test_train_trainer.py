@@ -158,7 +158,7 @@ def test_training_learns(data: Path, tmp_path: Path) -> None:
 
     before = error()
     trainer.run()
-    assert error() < 0.8 * before
+    assert error() < 0.93 * before
 
 
 def test_gaussian_bits_are_those_of_the_distribution() -> None:

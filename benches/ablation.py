@@ -3,9 +3,9 @@
     python benches/ablation.py train OUTPUT --data SOURCES [--size nano] [--steps 3000]
     python benches/ablation.py measure OUTPUT --videos VIDEOS
 
-Every variant is trained on clips of the same sources for the same steps and frames; the divided one is two
-models of that budget each. Measured are the units' real streams, 8 bytes of container a unit added
-for every variant, on clips of the validation videos, and BD-rates by PSNR 6:1:1.
+Every variant is trained on clips of the same sources, for the same steps and frames; the divided
+one is two models of that budget each. Measured are the units' real streams, 8 bytes of container a
+unit added for every variant, on clips of the validation videos, and BD-rates by PSNR 6:1:1.
 """
 
 import argparse

@@ -40,7 +40,8 @@ def test_model_files(tmp_path: Path) -> None:
     main([a, b, "0.25", out])
     weights = [load_codec(path).gate.weight for path in (a, b, out)]
     expected = 0.25 * weights[0] + 0.75 * weights[1]
-    torch.testing.assert_close(weights[2], expected, atol=1e-3, rtol=0)
+    # Weights of a model file have seven bits.
+    torch.testing.assert_close(weights[2], expected, atol=5e-3, rtol=0)
     assert load_model(out).card == {"runs": "b"}
     with pytest.raises(SystemExit):
         main([a, b, "2", out])

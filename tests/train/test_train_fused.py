@@ -135,20 +135,6 @@ def test_input_without_gradient():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
 
 
-def test_without_gradients_the_plain_path_runs():
-    torch.manual_seed(5)
-    block, layer = DepthConvBlock(24, 16), Pointwise(16, 40)
-    x = torch.randn(2, 9, 7, 24)
-    with torch.no_grad():
-        before = layer(block(x))
-    for module in (block, layer):
-        fused.attach(module)
-    with torch.no_grad():
-        assert torch.equal(layer(block(x)), before)
-    with torch.inference_mode():
-        assert torch.equal(layer(block(x)), before)
-
-
 def test_other_types_are_refused():
     layer = Pointwise(4, 4)
     fused.attach(layer)

@@ -1,8 +1,7 @@
 """Blocks and pointwise layers in hand-written kernels, for training on the CPU only.
 
-`attach` makes the layers of a codec use them wherever gradients are recorded. Coding never does:
-it runs without gradients, on models that nothing was attached to, and its exact floats are those
-of the plain modules. The kernels add the gradients of parameters to `.grad` themselves, so
+`attach` makes the layers of a codec use them. Coding never does: its layers are of other classes
+(`ui2c.network.integer`). The kernels add the gradients of parameters to `.grad` themselves, so
 `torch.autograd.grad` does not see these.
 """
 

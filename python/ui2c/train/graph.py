@@ -119,9 +119,10 @@ def run_unit(
     def decided(mean: Tensor) -> Tensor:
         return values(round_through(scaled - mean)) + mean
 
+    later = codec.prior.later_stages(parameters)
     known, means = decided(mean) * first, mean * first
     for number, here in enumerate(masks[1:], start=1):
-        mean = codec.prior.later_stage(number, known, parameters)
+        mean = later(number, known)
         if number + 1 < len(masks):
             known = known + decided(mean) * here
         means = means + mean * here

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.training import ROW, clip, packed
 from torch import Tensor
+from ui2c.network.alignment import displacement_of
 from ui2c.network.codec import Codec
 from ui2c.network.config import STILL_LEAD, config_for
 from ui2c.network.model import load_codec, load_model, save_model
@@ -42,6 +43,10 @@ def test_predictions_are_those_of_the_encoders_search() -> None:
         assert torch.equal(found, expected)
         assert search.found[0] is not None and search.found[0].field.step == motion.field.step
         assert any(search.found[0].forward) or search.between
+        assert motion.field.step and motion.field.vectors is not None
+        step, vectors = torch.tensor([motion.field.step]), torch.from_numpy(motion.field.vectors)
+        moved = displacement_of(64, 96, step, vectors[None])
+        assert torch.equal(search.displacement(64, 96), moved)
 
 
 def test_threads_find_the_same() -> None:

@@ -16,7 +16,6 @@ from ui2c.network.config import STILL_OFFSETS, config_for
 from ui2c.network.packing import pack
 from ui2c.network.weights import random_model
 from ui2c.pair import PairCoder
-from ui2c.train.graph import Batch, Start, run_clip
 
 STILL = random_model("nano-still")
 
@@ -107,40 +106,3 @@ def test_a_file_that_claims_two_frames_in_a_still_is_damaged() -> None:
     )
     with pytest.raises(ui2c.CorruptError, match="2 frames in a unit of 1"):
         ui2c.Decoder(model=STILL).decode(forged + writer.end(unit.feature_hash))
-
-
-def test_training_sees_the_still_that_is_coded() -> None:
-    torch.manual_seed(3)
-    codec = Codec(config_for("nano-still"))
-    clip = make_clip(128, 128, 3)
-    planes = [torch.from_numpy(np.stack([f.planes[i] for f in clip])) for i in range(3)]
-    frames = pack(planes, 8)[None]
-    batch = Batch(frames, np.zeros((1, 1), np.uint8), np.zeros((1, 1, 2, 8, 8, 2), np.int16))
-    row = torch.tensor([20])
-
-    def run(blank: bool, frames: torch.Tensor) -> tuple[float, float]:
-        start = Start(row, torch.tensor([0]), torch.tensor([blank]), torch.zeros_like(frames[:, 0]))
-        with torch.no_grad():
-            result = run_clip(codec, replace(batch, frames=frames), start)
-        return float(result.bits_by_unit[0, 0]), float(result.weighted_error[0])
-
-    # A blank start does not see the unit's first frame, any other does.
-    other = frames.clone()
-    other[:, 1] = 0.3
-    assert run(True, frames) == run(True, other)
-    assert run(False, frames) != run(False, other)
-
-    # Its errors are those of the coded still, at its row and for half of the weight.
-    model = random_model("nano-still")
-    start = Start(row, torch.tensor([0]), torch.tensor([True]), torch.zeros_like(frames[:, 0]))
-    coder = PairCoder(model, width=128, height=128)
-    coder.encode([clip[2].planes], qp=63 - 20, cycle=0, intra=True)
-    coded = pack([torch.from_numpy(p)[None] for p in coder.decoded[0]], 8)
-    for bank in model.codec.modules():
-        if hasattr(bank, "contract"):
-            bank.contract()
-    with torch.no_grad():
-        result = run_clip(model.codec, batch, start)
-    luma = float((coded - frames[:, 2])[..., :64].square().mean())
-    assert float(result.error[0, 0, 1, 0]) == pytest.approx(luma, rel=0.02)
-    assert STILL_OFFSETS == (8, 8)

@@ -1,4 +1,4 @@
-//! The native core of ui2c: entropy coder, bitstream, motion and YUV files.
+//! The native core of ui2c: entropy coder, bitstream, motion, networks and YUV files.
 //!
 //! Nothing here knows of Python. `docs/bitstream.md` is the specification of
 //! what this crate reads and writes.
@@ -7,6 +7,7 @@ pub mod bitstream;
 pub mod cpu;
 pub mod error;
 pub mod motion;
+pub mod network;
 pub mod postfilter;
 pub mod rans;
 pub mod yuv;

@@ -1,0 +1,105 @@
+//! Speed of the networks' layers on one thread, in 10^9 multiplications with additions a second.
+//!
+//!     cargo run --release -p ui2c-core --example network
+
+use std::time::{Duration, Instant};
+
+use ui2c_core::network::{
+    BareProduct, Block, BlockLayer, Depthwise, Loops, Pointwise, PointwiseLayer, Weights,
+};
+
+const WIDTHS: [usize; 3] = [64, 128, 192];
+const PICTURES: [(usize, usize); 2] = [(80, 45), (160, 90)];
+
+/// Channels whose layer, and inputs, stay in the first cache.
+const BARE: usize = 128;
+
+const LEAST_TIME: Duration = Duration::from_millis(200);
+const TRIALS: usize = 5;
+
+fn main() {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    threads.expect("a thread can be had").install(run);
+}
+
+fn run() {
+    println!("{}; chosen: {}", processor(), Loops::chosen());
+    for loops in Loops::available().filter(|&loops| loops != Loops::SCALAR) {
+        let bare = BareProduct::new(BARE, loops).expect("the width is valid");
+        let bare = bare.expect("the loops are not the plain ones");
+        let bare = speed(|| bare.run(1000));
+        println!("{loops}: bare product {bare:.1}");
+        println!("  layer            positions  GMAC/s  of the bare product");
+        let line = |name: String, (width, height): (usize, usize), speed: f64| {
+            let positions = format!("{width}×{height}");
+            println!("  {name:16} {positions:>9}  {speed:6.1}  {:3.0} %", 100.0 * speed / bare);
+        };
+        for channels in WIDTHS {
+            for picture in PICTURES {
+                let positions = picture.0 * picture.1;
+                let x = noise(positions * channels);
+                let mut y = vec![0.0; x.len()];
+                let layer = PointwiseLayer::new(pointwise(channels, channels), loops);
+                let pointwise = speed(|| {
+                    layer.forward(&x, &mut y);
+                    positions * channels * channels
+                });
+                line(format!("pointwise {channels}"), picture, pointwise);
+                let layer = BlockLayer::new(block(channels), loops);
+                let block = speed(|| {
+                    layer.forward(picture.0, &x, &mut y);
+                    positions * (8 * channels * channels + 9 * channels)
+                });
+                line(format!("block {channels}"), picture, block);
+            }
+        }
+    }
+}
+
+/// The best of a few trials; `run` says how much it did.
+fn speed(mut run: impl FnMut() -> usize) -> f64 {
+    let mut trial = || {
+        let (start, mut done) = (Instant::now(), 0);
+        while start.elapsed() < LEAST_TIME {
+            done += run();
+        }
+        done as f64 / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..TRIALS).map(|_| trial()).fold(0.0, f64::max)
+}
+
+fn pointwise(inputs: usize, outputs: usize) -> Pointwise {
+    let weights = noise(inputs * outputs).into_iter().map(|x| (63.0 * x) as i8).collect();
+    let scale = 0.01 / (inputs as f32).sqrt();
+    Pointwise::new(Weights::Int8(weights), vec![scale; outputs], noise(outputs), vec![1.0; inputs])
+        .expect("the layer is valid")
+}
+
+fn block(channels: usize) -> Block {
+    let depthwise = Depthwise::new(noise(9 * channels), noise(channels));
+    Block::new(
+        None,
+        pointwise(channels, channels),
+        depthwise.expect("the layer is valid"),
+        pointwise(channels, channels),
+        pointwise(channels, 4 * channels),
+        pointwise(2 * channels, channels),
+    )
+    .expect("the layers fit together")
+}
+
+/// Numbers from -1 to 1.
+fn noise(count: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or(std::env::consts::ARCH.into(), |(_, name)| name.into())
+}

@@ -1,0 +1,141 @@
+//! Inputs of a product from floats.
+
+use super::super::scalar::{LARGEST_MAGNITUDE, LEAST_MAGNITUDE, LEVELS_INT8, LEVELS_WIDE};
+use super::super::simd::Simd;
+use super::pack::Panels;
+
+/// Inputs of a product: of 8 bits or of 12.
+pub(super) trait Kind: Copy {
+    /// Largest magnitude.
+    const LEVELS: f32;
+    const BYTES: usize;
+    /// Vectors of floats that are stored at once.
+    const VECTORS: usize;
+
+    fn zero<S: Simd>() -> u8;
+
+    fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers;
+
+    /// Stores the first [`Self::VECTORS`], rounded.
+    ///
+    /// # Safety
+    /// Four times as many bytes as lanes can be written.
+    unsafe fn store<S: Simd>(s: S, to: *mut u8, x: [S::Floats; 4]);
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Int8;
+
+#[derive(Clone, Copy)]
+pub(super) struct Wide;
+
+impl Kind for Int8 {
+    const LEVELS: f32 = LEVELS_INT8;
+    const BYTES: usize = 1;
+    const VECTORS: usize = 4;
+
+    fn zero<S: Simd>() -> u8 {
+        S::OFFSET as u8
+    }
+
+    #[inline(always)]
+    fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers {
+        s.dot_int8(sum, x, w)
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut u8, x: [S::Floats; 4]) {
+        // SAFETY: what the caller promises.
+        unsafe { s.store_bytes(to, x) }
+    }
+}
+
+impl Kind for Wide {
+    const LEVELS: f32 = LEVELS_WIDE;
+    const BYTES: usize = 2;
+    const VECTORS: usize = 2;
+
+    fn zero<S: Simd>() -> u8 {
+        0
+    }
+
+    #[inline(always)]
+    fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers {
+        s.dot_wide(sum, x, w)
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut u8, x: [S::Floats; 4]) {
+        // SAFETY: what the caller promises.
+        unsafe { s.store_words(to, [x[0], x[1]]) }
+    }
+}
+
+/// Bytes from one position's quantised inputs to the next one's: whole vectors of all
+/// instructions.
+pub(super) fn stride(inputs: usize) -> usize {
+    (2 * inputs).next_multiple_of(64)
+}
+
+/// Quantises the inputs of consecutive positions; puts rows of [`stride`] bytes and steps.
+#[inline(always)]
+pub(super) fn quantise<S: Simd, K: Kind>(
+    s: S,
+    layer: &Panels,
+    x: &[f32],
+    quantised: &mut [u8],
+    steps: &mut [f32],
+) {
+    let rows = quantised.chunks_exact_mut(stride(layer.inputs));
+    for ((x, row), step) in x.chunks_exact(layer.inputs).zip(rows).zip(steps) {
+        *step = quantise_position::<S, K>(s, &layer.equalisation, x, row);
+    }
+}
+
+/// Returns the step.
+#[inline(always)]
+fn quantise_position<S: Simd, K: Kind>(s: S, r: &[f32], x: &[f32], row: &mut [u8]) -> f32 {
+    let inputs = r.len();
+    assert!(x.len() == inputs && inputs.is_multiple_of(S::LANES));
+    assert!(row.len() >= (K::BYTES * inputs).next_multiple_of(4 * S::LANES));
+    // SAFETY: called for multiples of the lanes below the inputs only.
+    let scaled = |c: usize| unsafe { s.mul(s.load(x.as_ptr().add(c)), s.load(r.as_ptr().add(c))) };
+    let mut most = [s.zeros(); 2];
+    let mut c = 0;
+    while c + 2 * S::LANES <= inputs {
+        most[0] = s.max_magnitude(most[0], scaled(c));
+        most[1] = s.max_magnitude(most[1], scaled(c + S::LANES));
+        c += 2 * S::LANES;
+    }
+    if c < inputs {
+        most[0] = s.max_magnitude(most[0], scaled(c));
+    }
+    let largest = f32::from_bits(s.largest(most[0]).max(s.largest(most[1])) as u32);
+    if !(LEAST_MAGNITUDE..=LARGEST_MAGNITUDE).contains(&largest) {
+        row.fill(K::zero::<S>());
+        return 0.0;
+    }
+    let factor = s.splat(K::LEVELS / largest);
+    let to = row.as_mut_ptr();
+    let mut c = 0;
+    while c + K::VECTORS * S::LANES <= inputs {
+        let mut vectors = [factor; 4];
+        for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+            *vector = s.mul(scaled(c + k * S::LANES), factor);
+        }
+        // SAFETY: the row is long enough, as was asserted.
+        unsafe { K::store(s, to.add(K::BYTES * c), vectors) };
+        c += K::VECTORS * S::LANES;
+    }
+    if c < inputs {
+        let mut vectors = [s.splat(0.0); 4];
+        for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+            if c + k * S::LANES < inputs {
+                *vector = s.mul(scaled(c + k * S::LANES), factor);
+            }
+        }
+        // SAFETY: as above.
+        unsafe { K::store(s, to.add(K::BYTES * c), vectors) };
+    }
+    largest / K::LEVELS
+}

@@ -16,6 +16,10 @@ pub(super) trait Simd: Copy {
 
     const LANES: usize;
 
+    /// Most positions whose two sums stay in registers, beside two weights, an input and what else
+    /// a product takes; at least as many as hide how long a sum takes. 6 at most.
+    const GROUP: usize;
+
     /// What is added to quantised inputs of 8 bits: where these are multiplied as unsigned bytes.
     const OFFSET: i32;
 

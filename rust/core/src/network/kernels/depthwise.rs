@@ -2,7 +2,7 @@
 
 use super::super::parameters::Depthwise;
 use super::super::simd::{Simd, Task};
-use super::{GROUP, with_group};
+use super::with_group;
 
 /// Weights in the order in which they are read.
 pub(in super::super) struct Kernels {
@@ -39,7 +39,7 @@ impl Task for Convolve<'_> {
         assert!(self.rows.iter().all(|row| row.len() >= (positions + 2) * c));
         let mut first = 0;
         while first < positions {
-            let group = (positions - first).min(GROUP);
+            let group = (positions - first).min(S::GROUP);
             let rows = self.rows.map(|row| &row[first * c..(first + group + 2) * c]);
             let to = &mut self.to[first * c..(first + group) * c];
             // SAFETY: the slices are of the group's positions, and of two more.
@@ -62,18 +62,17 @@ unsafe fn convolve<S: Simd, const P: usize>(
     for channel in (0..c).step_by(S::LANES) {
         // SAFETY: what the caller promises.
         unsafe {
-            let weight = |k: usize| s.load(layer.weights.as_ptr().add(k * c + channel));
-            let at =
-                |k: usize, p: usize| s.load(rows[k / 3].as_ptr().add((p + k % 3) * c + channel));
-            let w = weight(0);
+            let weights = layer.weights.as_ptr().add(channel);
+            let w = s.load(weights);
             let mut sums = [w; P];
             for (p, sum) in sums.iter_mut().enumerate() {
-                *sum = s.mul(w, at(0, p));
+                *sum = s.mul(w, s.load(rows[0].as_ptr().add(p * c + channel)));
             }
             for k in 1..9 {
-                let w = weight(k);
+                let w = s.load(weights.add(k * c));
+                let row = rows[k / 3].as_ptr().add(k % 3 * c + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
-                    *sum = s.add(*sum, s.mul(w, at(k, p)));
+                    *sum = s.add(*sum, s.mul(w, s.load(row.add(p * c))));
                 }
             }
             let bias = s.load(layer.bias.as_ptr().add(channel));

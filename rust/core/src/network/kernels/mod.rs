@@ -11,11 +11,8 @@ pub(super) mod pointwise;
 pub(super) mod product;
 mod quantise;
 
-/// Most positions of a group, limited by the registers: 6 · 2 sums, two weights, input, ones.
-const GROUP: usize = 6;
-
-/// Most positions of a tile.
-pub(super) const TILE: usize = 4 * GROUP;
+/// Most positions of a tile: whole groups of all instructions.
+pub(super) const TILE: usize = 24;
 
 /// Calls a function with the number of positions of a group as a constant.
 macro_rules! with_group {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::super::simd::{Simd, Task};
 use super::pack::Panels;
 use super::quantise::{Int8, Kind, stride};
-use super::{GROUP, with_group};
+use super::with_group;
 
 /// What becomes of the outputs of a product.
 pub(super) trait Finish: Copy {
@@ -61,7 +61,7 @@ impl<K: Kind, F: Finish> Task for Product<'_, K, F> {
             };
             let mut first = 0;
             while first < positions {
-                let group = (positions - first).min(GROUP);
+                let group = (positions - first).min(S::GROUP);
                 let quantised = &self.quantised[first * stride..(first + group) * stride];
                 let steps = &self.steps[first..first + group];
                 // SAFETY: the rows and steps are of as many positions as the group's; the rest is
@@ -100,16 +100,36 @@ unsafe fn multiply<S: Simd, K: Kind, F: Finish, const P: usize>(
     // SAFETY: what the caller promises.
     unsafe {
         let sums = sums::<S, K, P>(s, panel.weights, panel.start, quantised, stride);
+        let scale = load_two(s, panel.scale.as_ptr());
+        let bias = load_two(s, panel.bias.as_ptr());
         for p in 0..P {
             let step = s.splat(steps[p]);
-            let y = [0, 1].map(|k| {
-                let scale = s.load(panel.scale.as_ptr().add(k * S::LANES));
-                let bias = s.load(panel.bias.as_ptr().add(k * S::LANES));
-                s.add(s.mul(s.mul(s.to_floats(sums[p][k]), step), scale), bias)
-            });
+            let y = [
+                dequantise(s, sums[p][0], step, scale[0], bias[0]),
+                dequantise(s, sums[p][1], step, scale[1], bias[1]),
+            ];
             finish.finish(s, first + p, panel.number, y);
         }
     }
+}
+
+/// # Safety
+/// Two vectors can be read.
+#[inline(always)]
+unsafe fn load_two<S: Simd>(s: S, from: *const f32) -> [S::Floats; 2] {
+    // SAFETY: what the caller promises.
+    unsafe { [s.load(from), s.load(from.add(S::LANES))] }
+}
+
+#[inline(always)]
+fn dequantise<S: Simd>(
+    s: S,
+    sum: S::Integers,
+    step: S::Floats,
+    scale: S::Floats,
+    bias: S::Floats,
+) -> S::Floats {
+    s.add(s.mul(s.mul(s.to_floats(sum), step), scale), bias)
 }
 
 /// # Safety
@@ -125,8 +145,8 @@ unsafe fn sums<S: Simd, K: Kind, const P: usize>(
     let groups = weights.len() / (2 * S::LANES);
     // SAFETY: weights and starts are of two vectors; the rest is what the caller promises.
     unsafe {
-        let start = [0, 1].map(|k| s.load_integers(start.as_ptr().add(k * S::LANES)));
-        let mut sums = [start; P];
+        let start = start.as_ptr();
+        let mut sums = [[s.load_integers(start), s.load_integers(start.add(S::LANES))]; P];
         let mut weights = weights.as_ptr();
         let mut inputs = quantised.as_ptr();
         for _ in 0..groups {
@@ -276,35 +296,35 @@ impl Finish for Add {
     }
 }
 
-/// Products of all panels with the positions of a group, `times` over, and nothing else.
+/// Products of all panels with the positions of a group, `times` over, and nothing else; gives the
+/// number of positions.
 pub(in super::super) struct Bare<'a> {
     pub(in super::super) layer: &'a Panels,
     pub(in super::super) times: usize,
 }
 
-impl Bare<'_> {
-    pub(in super::super) const POSITIONS: usize = GROUP;
-}
-
 impl Task for Bare<'_> {
-    type Output = ();
+    type Output = usize;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S) -> usize {
         let stride = stride(self.layer.inputs);
-        let quantised = vec![1; GROUP * stride];
+        let quantised = vec![1; S::GROUP * stride];
         let mut largest = s.zeros();
         for _ in 0..self.times {
             for panel in self.layer.weights.chunks_exact(self.layer.groups * 2 * S::LANES) {
+                let start = &self.layer.start;
                 // SAFETY: there are rows for a group, and starts for a panel.
-                let sums = unsafe {
-                    sums::<S, Int8, GROUP>(s, panel, &self.layer.start, &quantised, stride)
-                };
-                for sum in sums.into_iter().flatten() {
-                    largest = s.max_magnitude(largest, s.to_floats(sum));
-                }
+                with_group!(S::GROUP, P => {
+                    let sums = unsafe { sums::<S, Int8, P>(s, panel, start, &quantised, stride) };
+                    for [a, b] in &sums {
+                        largest = s.max_magnitude(largest, s.to_floats(*a));
+                        largest = s.max_magnitude(largest, s.to_floats(*b));
+                    }
+                });
             }
         }
         std::hint::black_box(s.largest(largest));
+        self.times * S::GROUP
     }
 }

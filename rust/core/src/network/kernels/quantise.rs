@@ -98,17 +98,19 @@ fn quantise_position<S: Simd, K: Kind>(s: S, r: &[f32], x: &[f32], row: &mut [u8
     let inputs = r.len();
     assert!(x.len() == inputs && inputs.is_multiple_of(S::LANES));
     assert!(row.len() >= (K::BYTES * inputs).next_multiple_of(4 * S::LANES));
-    // SAFETY: called for multiples of the lanes below the inputs only.
-    let scaled = |c: usize| unsafe { s.mul(s.load(x.as_ptr().add(c)), s.load(r.as_ptr().add(c))) };
+    let scaled = Scaled { x: x.as_ptr(), r: r.as_ptr() };
     let mut most = [s.zeros(); 2];
     let mut c = 0;
-    while c + 2 * S::LANES <= inputs {
-        most[0] = s.max_magnitude(most[0], scaled(c));
-        most[1] = s.max_magnitude(most[1], scaled(c + S::LANES));
-        c += 2 * S::LANES;
-    }
-    if c < inputs {
-        most[0] = s.max_magnitude(most[0], scaled(c));
+    // SAFETY: there are as many inputs and factors, whole vectors.
+    unsafe {
+        while c + 2 * S::LANES <= inputs {
+            most[0] = s.max_magnitude(most[0], scaled.at(s, c));
+            most[1] = s.max_magnitude(most[1], scaled.at(s, c + S::LANES));
+            c += 2 * S::LANES;
+        }
+        if c < inputs {
+            most[0] = s.max_magnitude(most[0], scaled.at(s, c));
+        }
     }
     let largest = f32::from_bits(s.largest(most[0]).max(s.largest(most[1])) as u32);
     if !(LEAST_MAGNITUDE..=LARGEST_MAGNITUDE).contains(&largest) {
@@ -118,24 +120,42 @@ fn quantise_position<S: Simd, K: Kind>(s: S, r: &[f32], x: &[f32], row: &mut [u8
     let factor = s.splat(K::LEVELS / largest);
     let to = row.as_mut_ptr();
     let mut c = 0;
-    while c + K::VECTORS * S::LANES <= inputs {
-        let mut vectors = [factor; 4];
-        for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
-            *vector = s.mul(scaled(c + k * S::LANES), factor);
-        }
-        // SAFETY: the row is long enough, as was asserted.
-        unsafe { K::store(s, to.add(K::BYTES * c), vectors) };
-        c += K::VECTORS * S::LANES;
-    }
-    if c < inputs {
-        let mut vectors = [s.splat(0.0); 4];
-        for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
-            if c + k * S::LANES < inputs {
-                *vector = s.mul(scaled(c + k * S::LANES), factor);
+    // SAFETY: as above, and the row is long enough, as was asserted.
+    unsafe {
+        while c + K::VECTORS * S::LANES <= inputs {
+            let mut vectors = [factor; 4];
+            for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+                *vector = s.mul(scaled.at(s, c + k * S::LANES), factor);
             }
+            K::store(s, to.add(K::BYTES * c), vectors);
+            c += K::VECTORS * S::LANES;
         }
-        // SAFETY: as above.
-        unsafe { K::store(s, to.add(K::BYTES * c), vectors) };
+        if c < inputs {
+            let mut vectors = [s.splat(0.0); 4];
+            for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+                if c + k * S::LANES < inputs {
+                    *vector = s.mul(scaled.at(s, c + k * S::LANES), factor);
+                }
+            }
+            K::store(s, to.add(K::BYTES * c), vectors);
+        }
     }
     largest / K::LEVELS
+}
+
+/// Inputs by their equalisation.
+#[derive(Clone, Copy)]
+struct Scaled {
+    x: *const f32,
+    r: *const f32,
+}
+
+impl Scaled {
+    /// # Safety
+    /// A vector can be read of both.
+    #[inline(always)]
+    unsafe fn at<S: Simd>(self, s: S, c: usize) -> S::Floats {
+        // SAFETY: what the caller promises.
+        unsafe { s.mul(s.load(self.x.add(c)), s.load(self.r.add(c))) }
+    }
 }

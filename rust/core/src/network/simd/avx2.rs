@@ -44,12 +44,13 @@ fn run_avx_vnni<T: Task>(simd: AvxVnni, task: T) -> T::Output {
 
 /// The same for both but for the products.
 macro_rules! implement {
-    ($name:ident, $run:ident, $dot_int8:expr, $dot_wide:expr) => {
+    ($name:ident, $run:ident, $group:literal, $dot_int8:expr, $dot_wide:expr) => {
         impl Simd for $name {
             type Floats = __m256;
             type Integers = __m256i;
 
             const LANES: usize = 8;
+            const GROUP: usize = $group;
             const OFFSET: i32 = 128;
 
             #[inline(always)]
@@ -192,8 +193,8 @@ macro_rules! implement {
     };
 }
 
-implement!(Avx2, run_avx2, dot_int8, dot_wide);
-implement!(AvxVnni, run_avx_vnni, _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32);
+implement!(Avx2, run_avx2, 4, dot_int8, dot_wide);
+implement!(AvxVnni, run_avx_vnni, 6, _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32);
 
 /// Sums of two products do not saturate: 2 · 255 · 63 < 2^15.
 ///

@@ -26,6 +26,7 @@ impl Simd for Avx512 {
     type Integers = __m512i;
 
     const LANES: usize = 16;
+    const GROUP: usize = 6;
     const OFFSET: i32 = 128;
 
     #[inline(always)]

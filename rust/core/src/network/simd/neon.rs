@@ -51,6 +51,7 @@ macro_rules! implement {
             type Integers = int32x4_t;
 
             const LANES: usize = 4;
+            const GROUP: usize = 6;
             const OFFSET: i32 = 0;
 
             #[inline(always)]

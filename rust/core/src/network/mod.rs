@@ -5,14 +5,25 @@
 //! with any number of threads, gives the same bits. `scalar` is the definition; the kernels are
 //! written once for all instructions, over what `simd` has for each.
 
+mod alignment;
+mod config;
 mod dispatch;
 mod float;
 mod kernels;
 mod layers;
+mod map;
+mod model;
+mod packing;
 mod parameters;
 mod scalar;
+mod session;
 mod simd;
+mod stages;
 
+pub use config::{Config, QUALITIES};
 pub use dispatch::Loops;
 pub use layers::{BareProduct, BlockLayer, PointwiseLayer};
+pub use model::Model;
+pub use packing::Planes;
 pub use parameters::{Block, CHANNEL_UNIT, Depthwise, LARGEST, Pointwise, Weights};
+pub use session::{Session, State};

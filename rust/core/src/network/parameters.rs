@@ -2,10 +2,13 @@
 
 use crate::{Error, Result};
 
-/// Every float of a model is finite and at most this large in magnitude; factors that inputs and
-/// outputs of a product are scaled by are at least its inverse. With the range of inputs that a
-/// pointwise layer takes for other than zero, no value in a network can then become infinite.
+/// Every float of a model is finite and at most this large in magnitude, and factors of inputs are
+/// at least its inverse. With the range of inputs that a pointwise layer takes for other than zero,
+/// no value in a network can then become infinite.
 pub const LARGEST: f32 = (1 << 20) as f32;
+
+/// Of a layer's outputs.
+const SMALLEST_SCALE: f32 = f32::from_bits((127 - 40) << 23);
 
 /// Channels come in multiples of this at the input of every layer.
 pub const CHANNEL_UNIT: usize = 16;
@@ -90,7 +93,7 @@ impl Pointwise {
         if largest > limit {
             return Err(Error::invalid(format!("a weight of {largest}; {limit} is the largest")));
         }
-        check_range("scale", &scale, 1.0 / LARGEST)?;
+        check_range("scale", &scale, SMALLEST_SCALE)?;
         check_range("equalisation", &equalisation, 1.0 / LARGEST)?;
         check_range("bias", &bias, -LARGEST)?;
         Ok(Self { inputs, outputs, weights, scale, bias, equalisation })

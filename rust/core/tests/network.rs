@@ -1,45 +1,20 @@
 //! All kernels and numbers of threads give what the definition gives, bit for bit.
 
+mod noise;
+
+use noise::Noise;
 use proptest::prelude::*;
 use ui2c_core::Error;
 use ui2c_core::network::{Block, BlockLayer, Depthwise, Loops, Pointwise, PointwiseLayer, Weights};
 
-/// A generator of numbers, where proptest's own would take too long.
-struct Noise(u64);
+/// What layers are made of, and their inputs.
+trait Layers {
+    fn layer(&mut self, inputs: usize, outputs: usize, wide: bool, saturating: bool) -> Pointwise;
+    fn block(&mut self, inputs: usize, c: usize, saturating: bool) -> Block;
+    fn inputs(&mut self, positions: usize, channels: usize) -> Vec<f32>;
+}
 
-impl Noise {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32
-    }
-
-    /// From -1 to 1.
-    fn float(&mut self) -> f32 {
-        (self.next() as i32) as f32 / (1u32 << 31) as f32
-    }
-
-    fn floats(&mut self, count: usize, factor: f32) -> Vec<f32> {
-        (0..count).map(|_| self.float() * factor).collect()
-    }
-
-    fn positive(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| (self.float() * 3.0).exp2()).collect()
-    }
-
-    /// Weights up to the limit, or the limits alone.
-    fn weight(&mut self, limit: i32, saturating: bool) -> i32 {
-        let w = (self.next() % (2 * limit as u32 + 1)) as i32 - limit;
-        if !saturating {
-            w
-        } else if self.next().is_multiple_of(16) {
-            -limit
-        } else {
-            limit
-        }
-    }
-
+impl Layers for Noise {
     fn layer(&mut self, inputs: usize, outputs: usize, wide: bool, saturating: bool) -> Pointwise {
         let weights = if wide {
             let weight = |_| self.weight(2047, saturating) as i16;

@@ -73,11 +73,27 @@ fn read() -> Word {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn write(_: Word) {}
 
+/// The nearest integer, even of two, of what is below 2^22 in magnitude: as `round_ties_even`, which
+/// is a call where the compiler may not use an instruction for it.
+pub(super) fn round(x: f32) -> f32 {
+    const SPACING_ONE: f32 = (3 << 22) as f32;
+    (x + SPACING_ONE) - SPACING_ONE
+}
+
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use std::hint::black_box;
 
     use super::*;
+
+    #[test]
+    fn rounds_to_even() {
+        for quarters in (-40_000..40_000).chain((1 << 24) - 9..1 << 24) {
+            for x in [quarters as f32 / 4.0, -quarters as f32 / 4.0] {
+                assert_eq!(round(x), x.round_ties_even());
+            }
+        }
+    }
 
     #[test]
     fn denormals_count_inside_and_the_callers_choice_is_restored() {

@@ -3,6 +3,7 @@
 //! A packed frame is `[h/8, w/8, 96]`: Y in squares of 8, U and V of 4, each sample of a square a
 //! channel. Grey is zero, and the range of codes is one.
 
+use super::float::round;
 use super::map::Map;
 use crate::motion::{Plane, Sample};
 use crate::{Error, Result};
@@ -72,8 +73,8 @@ pub(super) fn unpack<S: Sample>(frame: &Map, bit_depth: u32) -> [Vec<S>; 3] {
             for (to, position) in to.chunks_exact_mut(square).zip(positions) {
                 let values = &position[first + y % square * square..][..square];
                 for (to, value) in to.iter_mut().zip(values) {
-                    let code = (value * range + middle).round_ties_even();
-                    *to = S::from_i32(code.max(0.0).min(range - 1.0) as i32);
+                    let code = (value * range + middle).clamp(0.0, range - 1.0);
+                    *to = S::from_i32(round(code) as i32);
                 }
             }
         }

@@ -75,7 +75,7 @@ pub(super) fn depthwise(layer: &Depthwise, width: usize, x: &[f32], y: &mut [f32
 
 /// `x · clamp(x + 0.5, 0, 1)`.
 pub(super) fn activate(x: f32) -> f32 {
-    x * (x + 0.5).max(0.0).min(1.0)
+    x * (x + 0.5).clamp(0.0, 1.0)
 }
 
 /// `[height, width, inputs]` to `[height, width, channels]`.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::alignment::align;
 use super::config::{FRAMES, QUALITIES, STAGES, base_row, frame_rows};
-use super::float::DefaultEnvironment;
+use super::float::{DefaultEnvironment, round};
 use super::map::Map;
 use super::model::{LARGEST_INDEX, Model};
 use super::packing::{FRAME_CHANNELS, Planes, check, pack, unpack};
@@ -244,7 +244,7 @@ impl Session {
         let intra = unit.intra;
         gates.change_rows(|_, gates| {
             for gate in gates {
-                *gate = if intra { 1.0 } else { (*gate + 0.5).max(0.0).min(1.0) };
+                *gate = if intra { 1.0 } else { (*gate + 0.5).clamp(0.0, 1.0) };
             }
         });
         self.state = State(Start::Feature(Arc::new(feature)));
@@ -414,12 +414,9 @@ impl Parameters {
                 }
             })
         };
-        let index = part(1, |x| {
-            let index = (x * 10.0 + 22.0).max(0.0).min(f32::from(LARGEST_INDEX));
-            index.round_ties_even()
-        });
+        let index = part(1, |x| round((x * 10.0 + 22.0).clamp(0.0, f32::from(LARGEST_INDEX))));
         Self {
-            step: part(0, |x| (x + 1.0).max(0.5).min(4.0)),
+            step: part(0, |x| (x + 1.0).clamp(0.5, 4.0)),
             index: index.data.into_iter().map(|index| index as u8).collect(),
             mean: part(2, |x| x),
             said,
@@ -432,7 +429,7 @@ fn symbol(x: f32, table: u8) -> i16 {
     if table < SKIP {
         return 0;
     }
-    x.round_ties_even().max(-LARGEST_SYMBOL).min(LARGEST_SYMBOL) as i16
+    round(x.clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)) as i16
 }
 
 /// What a symbol stands for, before its mean: less than itself, by the offset of 1 or of others.

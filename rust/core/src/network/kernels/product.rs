@@ -314,8 +314,8 @@ impl Task for Bare<'_> {
         for _ in 0..self.times {
             for panel in self.layer.weights.chunks_exact(self.layer.groups * 2 * S::LANES) {
                 let start = &self.layer.start;
-                // SAFETY: there are rows for a group, and starts for a panel.
                 with_group!(S::GROUP, P => {
+                    // SAFETY: there are rows for a group, and starts for a panel.
                     let sums = unsafe { sums::<S, Int8, P>(s, panel, start, &quantised, stride) };
                     for [a, b] in &sums {
                         largest = s.max_magnitude(largest, s.to_floats(*a));

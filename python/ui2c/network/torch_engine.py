@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
@@ -64,6 +65,14 @@ class _Unit(NamedTuple):
     z_index: NDArray[np.uint8]
 
 
+class _Decoded(NamedTuple):
+    """What its frames are made from."""
+
+    feature: Tensor
+    detail: Tensor | None
+    gates: Tensor | None
+
+
 def _shielded(method: Callable[P, T]) -> Callable[P, T]:
     """The method, whatever the caller has set: gradients, autocast."""
 
@@ -98,16 +107,21 @@ class TorchSession:
         luma = np.full((height, width), middle, np.int32)
         self._grey = luma, luma[: height // 2, : width // 2], luma[: height // 2, : width // 2]
         self._state = State(None)
-        self._unit: _Unit | None = None
-        self._y: Tensor | None = None
-        self._latent: Tensor | None = None
-        self._parameters: Tensor | None = None
+        self._forget_unit()
 
     def save(self) -> State:
         return self._state
 
     def restore(self, state: State) -> None:
-        self._state, self._unit = state, None
+        self._state = state
+        self._forget_unit()
+
+    def _forget_unit(self) -> None:
+        self._unit: _Unit | None = None
+        self._y: Tensor | None = None
+        self._latent: Tensor | None = None
+        self._parameters: Tensor | None = None
+        self._decoded: _Decoded | None = None
 
     @_shielded
     def begin(
@@ -121,6 +135,7 @@ class TorchSession:
     ) -> None:
         check_denormals()
         codec = self._codec
+        self._forget_unit()
         rows = torch.tensor([codec.config.frame_rows(qp, intra)], device=self._device)
         if intra:
             adapted = codec.start(self._pack([self._grey]))
@@ -178,16 +193,19 @@ class TorchSession:
         decoded = latent * self._step
         feature = codec.synthesise(decoded, unit.context.context, unit.rows)
         self._state = State(feature)
-        self._detail = codec.detail(decoded, unit.rows)
-        self._gates = codec.gates(feature, torch.tensor([unit.intra], device=self._device))
+        self._decoded = _Decoded(
+            feature,
+            codec.detail(decoded, unit.rows),
+            codec.gates(feature, torch.tensor([unit.intra], device=self._device)),
+        )
         self._y = self._latent = self._parameters = None
 
     @_shielded
     def frame(self, index: int, base: Planes) -> Planes:
-        unit, feature = self._begun(), self._state.feature
-        if feature is None:
+        unit, decoded = self._begun(), self._decoded
+        if decoded is None:
             raise ValueError("the unit was not synthesised")
-        change = self._codec.change(index, feature, self._detail, self._gates, unit.rows)
+        change = self._codec.change(index, *decoded, unit.rows)
         planes = unpack(change + self._pack([base]), self._bit_depth)
         dtype = np.uint8 if self._bit_depth == 8 else np.uint16
         y, u, v = (plane[0].cpu().numpy().astype(dtype) for plane in planes)
@@ -235,6 +253,8 @@ class TorchSession:
         return torch.cat(packed, dim=-1).to(self._device)
 
     def _tensor(self, symbols: NDArray[np.int16], shape: Sequence[int]) -> Tensor:
+        if symbols.size != math.prod(shape):
+            raise ValueError(f"{symbols.size} symbols for {math.prod(shape)} elements")
         return torch.from_numpy(symbols.astype(np.float32)).view(tuple(shape)).to(self._device)
 
 

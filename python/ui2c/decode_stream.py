@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ui2c import _core
 from ui2c.errors import (
@@ -14,13 +14,15 @@ from ui2c.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from ui2c.network.model import Model
 from ui2c.options import DecoderOptions
 from ui2c.picture.color import UNSPECIFIED, WEIGHTS, yuv420_to_rgb
 from ui2c.picture.frames import YUV420
 from ui2c.runtime import coding_threads
 from ui2c.unit.coder import UnitDecoder
 from ui2c.unit.planes import Geometry, Planes
+
+if TYPE_CHECKING:
+    from ui2c.network.model import Model
 
 WORK_SPACE = 64 << 20, 96, 2
 """What the network takes: bytes, bytes per pixel, and bytes per pixel and channel of its trunk.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from ui2c import _core
 from ui2c.control.lead import INTER_UNITS, LONGEST, find_lead, frames_ahead, lead_of
 from ui2c.control.rate import HIGHEST, Plan
 from ui2c.control.scenecut import SceneCut
-from ui2c.network.model import Model
 from ui2c.options import EncoderOptions
 from ui2c.picture.color import rgb_to_yuv420
 from ui2c.picture.frames import YUV420
@@ -22,6 +21,9 @@ from ui2c.statistics import Statistics, UnitStatistics
 from ui2c.unit.coder import EncodedUnit, UnitEncoder
 from ui2c.unit.motion import usual_effort
 from ui2c.unit.planes import Geometry
+
+if TYPE_CHECKING:
+    from ui2c.network.model import Model
 
 RETRY_STEP = 4
 """By how much the qp rises for a unit that was too large."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ui2c import _core
-from ui2c.network.model import Model
 from ui2c.unit.field import NO_FIELD, UnitMotion, mend
 from ui2c.unit.filters import FilterFit, fresh_fit
 from ui2c.unit.motion import find_motion
 from ui2c.unit.planes import Geometry, Planes
 from ui2c.unit.syntax import get_motion, put_motion
+
+if TYPE_CHECKING:
+    from ui2c.network.model import Model
 
 CYCLE = 4
 """Inter units after which the encoder makes choices anew that last: precision, filters."""

@@ -33,6 +33,7 @@ from ui2c.cli.common import (
 )
 from ui2c.decoder import Decoder
 from ui2c.errors import Error
+from ui2c.reader import Reader
 from ui2c.runtime import limit_threads
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 from ui2c.video.ahead import ahead
@@ -139,20 +140,18 @@ class CountedFile:
 
 def _frames(
     arguments: argparse.Namespace,
-    decoder: Decoder,
+    player: Decoder | Reader,
     source: CountedFile,
-    stack: ExitStack,
     interrupt: Interrupt,
 ) -> Iterator[Any]:
     """The wanted frames, until the end or an interruption."""
-    if arguments.start is not None:
-        reader = stack.enter_context(decoder.open(source.file))
+    if isinstance(player, Reader):
         with usage_errors():
-            frames = rebased(reader.play(reader.index_at(arguments.start)))
+            frames = rebased(player.play(player.index_at(arguments.start)))
     elif source.regular:
-        frames = decoder.decode_iter(source)
+        frames = player.decode_iter(source)
     else:
-        frames = decoder.decode_iter(ahead(source, lambda: interrupt.requested))
+        frames = player.decode_iter(ahead(source, lambda: interrupt.requested))
     try:
         yield from itertools.islice(frames, arguments.frames)
     except Error:
@@ -180,18 +179,21 @@ def _decode(
     count = 0
     report = progress(arguments, frames=arguments.frames)
     stack.callback(report.close)
+    player: Decoder | Reader = decoder
     with reading(arguments.input), Interrupt() as interrupt:
-        for frame in _frames(arguments, decoder, source, stack, interrupt):
-            if sink is None and decoder.header is not None:
-                sink = begin(decoder.header)
+        if arguments.start is not None:
+            player = stack.enter_context(decoder.open(source.file))
+        for frame in _frames(arguments, player, source, interrupt):
+            if sink is None and player.header is not None:
+                sink = begin(player.header)
             if sink is not None:
                 sink.write(frame)
             count += 1
             report.update(count, fraction=source.fraction)
             if interrupt.requested:
                 break
-    if sink is None and decoder.header is not None:
-        sink = begin(decoder.header)
+    if sink is None and player.header is not None:
+        sink = begin(player.header)
     if sink is not None:
         sink.close()
     taken = report.seconds
@@ -204,12 +206,12 @@ def _decode(
             quiet=arguments.quiet,
         )
         return INTERRUPTED
-    if decoder.damage is None:
+    if player.damage is None:
         return 0
-    complain(f"{display_name(arguments.input)}: {explain(decoder.damage)}")
-    for first, last in decoder.lost:
+    complain(f"{display_name(arguments.input)}: {explain(player.damage)}")
+    for first, last in player.lost:
         note(f"lost to damage: frames {first} to {'the end' if last is None else last}")
-    if not decoder.lost:
+    if not player.lost:
         note("no frame is lost")
     return 1
 

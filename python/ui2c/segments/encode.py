@@ -33,8 +33,8 @@ from ui2c.video import Description, Part
 if TYPE_CHECKING:
     from ui2c.picture.frames import Frame
 
-DEFAULT_SEGMENT = 240
-"""Frames; at 25 per second some ten seconds, between which one can seek."""
+DEFAULT_SEGMENT = 241
+"""Frames: a still and pairs. At 25 per second some ten seconds, between which one can seek."""
 ATTEMPTS = 3
 """A segment whose worker is lost so many times is not given to another one."""
 POLL = 0.2
@@ -118,7 +118,8 @@ def encode_segments(
       to them.
     - `executor`: any `concurrent.futures.Executor`; new processes on this machine unless given.
     - `jobs`: how many segments to code at once; the number of cores unless given.
-    - `segment`: frames of a segment; 0: the multiple of `keyint` nearest to 240, or 240.
+    - `segment`: frames of a segment; 0: about 240, from one random-access unit of `keyint` to
+      another.
     - `work`: a folder to keep coded segments in. Of a path, segments found there from an
       interrupted run with the same options are not coded again. It is emptied in the end.
     - `statistics`: an object to fill.
@@ -162,9 +163,10 @@ def encode_segments(
 
 
 def segment_length(keyint: int) -> int:
-    """Frames of a segment: whole multiples of keyint, so that joints fall on its units."""
-    keyint += keyint % 2
-    return keyint * max(1, round(DEFAULT_SEGMENT / keyint)) if keyint else DEFAULT_SEGMENT
+    """Frames of a segment, so that joints fall on units that are random-access units anyway."""
+    # From one to the next there are a still and pairs: an odd number of frames.
+    interval = keyint | 1 if keyint else DEFAULT_SEGMENT
+    return interval * max(1, round(DEFAULT_SEGMENT / interval))
 
 
 def plan(

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 from support.paths import CITY
-from ui2c.network.weights import load_model, random_model, save_model
+from ui2c.network.model import load_model, random_model, save_model
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come last: what is wrong is mostly seen before."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture
@@ -27,10 +32,16 @@ def single() -> Any:
 
 
 @pytest.fixture(scope="session")
+def implicit() -> Any:
+    """The same without motion."""
+    return random_model("nano-implicit", 1)
+
+
+@pytest.fixture(scope="session")
 def nano_file(nano: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file for the command line."""
     path = tmp_path_factory.mktemp("models") / "nano.safetensors"
-    save_model(nano.codec, path)
+    save_model(nano.engine.codec, path)
     return path
 
 

@@ -1,7 +1,9 @@
 """Writes the golden files of a format version, once: python tests/golden/write.py
 
 They say for ever what the bytes of this format mean, so they are never written again for the same
-version; a file that exists is left alone. What each holds:
+version; a file that exists is left alone. With --models what depends on networks is written again,
+for as long as no version is released: models, their streams and pictures, and the seeds of the
+decoder's fuzzer. What each file holds:
 
 - coder.ui2c: a stream of units of symbols, coder.tables, coder.indexes and coder.symbols what they
   are coded with and what they decode to. The metadata "counts" tells the elements of each unit.
@@ -10,21 +12,25 @@ version; a file that exists is left alone. What each holds:
   there are none, on one lane; nine words a cell, its mode and four vectors.
 - filters.stream, filters.coefficients: filters of a picture, told from none, then others told from
   one of three default sets, then no change, on one lane; the coefficients of defaults and both.
-- nano.safetensors, nano.ui2c, nano.y4m: weights, a stream made with them, and its pictures.
-- recentred.safetensors, recentred.ui2c, recentred.y4m: the same with stills, blocks forward and
-  between the frames, filters, vectors whose precision units choose, aligned features, a prior of
-  four stages, tables fitted to counts, others for z, and symbols that stand for less than
-  themselves.
+- nano.safetensors: a model with tables fitted to counts, others for z, and default filters.
+- eight.ui2c, eight.y4m, ten.ui2c, ten.y4m: streams of it, and their pictures, of 8 bits and of 10
+  bits, an odd size and irregular times. Their motion and filters are such that together they say
+  all that a unit can say (`UNITS`).
 """
 
-from dataclasses import replace
+import argparse
+import importlib.util
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from ui2c import SequenceHeader, _core
 
 FOLDER = Path(__file__).parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(FOLDER.parent))
 COUNTS = (0, 1, 63, 64, 65, 1000, 5000, 40000)
 SKIP = 2
 FIELD = (2, 9, 11)
@@ -156,6 +162,169 @@ def filters_stream() -> bytes:
     return encoder.finish(0)[1]
 
 
+class Coded(NamedTuple):
+    """One unit of a golden stream: an intra unit, or an inter unit with that motion."""
+
+    frames: int
+    qp: int
+    step: int | None = None
+    shift: int = 0
+    halved: bool = False
+    forward: tuple[bool, bool] = (False, False)
+    """Which frames have blocks."""
+    between: bool = False
+    filters: int | None = None
+    """Which of `filters()`: 0 to 2 are defaults, 3 and 4 like none of them; 5 is near 4."""
+    log2_lanes: int | None = None
+
+    @property
+    def intra(self) -> bool:
+        return self.step is None
+
+
+UNITS = {
+    "eight": (
+        Coded(1, 8, filters=1),
+        Coded(2, 8, 16, 0, forward=(True, True), between=True, filters=4, log2_lanes=6),
+        Coded(2, 20, 32, 1, halved=True, filters=5),
+        Coded(1, 44),
+        Coded(1, 44, 64, 2, forward=(True, False), filters=3),
+    ),
+    "ten": (
+        Coded(1, 0, filters=3, log2_lanes=3),
+        Coded(2, 14, 0, 1, forward=(False, True), filters=3),
+        Coded(2, 63, 16, 0, halved=True, between=True, filters=0),
+        Coded(2, 30, 16, 2, filters=0),
+    ),
+}
+
+
+def golden_codec() -> Any:
+    """A network whose every parameter means something."""
+    import torch
+    from ui2c.network.model import random_model
+    from ui2c.network.prior import SCALES
+
+    codec = random_model("nano", 1).engine.codec  # type: ignore[attr-defined]
+    latent = codec.config.latent
+    marks = numbers(3 * latent, 5).reshape(3, latent) / 2.0**32 - 0.5
+    offsets = numbers(2 * SCALES, 6).reshape(SCALES, 2) / 2.0**33
+    codec.prior.stage_marks.copy_(torch.from_numpy(marks))
+    codec.prior.offsets.copy_(torch.from_numpy(offsets))
+    return codec
+
+
+def write_model(path: Path) -> None:
+    from ui2c.network.model import save_model
+    from ui2c.network.prior import SCALES
+    from ui2c.network.tables import LARGEST, fitted_tables
+
+    counts = numbers(2 * SCALES * (LARGEST + 2), 7).reshape(2, SCALES, -1) >> 16
+    counts >>= np.arange(LARGEST + 2, dtype=np.uint32).clip(max=20)
+    of_y, of_z = (fitted_tables(part) for part in counts)
+    defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
+    save_model(golden_codec(), path, filters=defaults, tables=(of_y, of_z))
+
+
+def source(name: str) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """As many frames of a real clip as the stream has."""
+    from ui2c.video import open_source
+
+    count = sum(unit.frames for unit in UNITS[name])
+    clip = zip(open_source(FOLDER.parent / "data" / "city.mkv"), range(count), strict=False)
+    if name == "eight":
+        return [
+            (
+                frame.y[60:108, 100:164].copy(),
+                frame.u[30:54, 50:82].copy(),
+                frame.v[30:54, 50:82].copy(),
+            )
+            for frame, _ in clip
+        ]
+
+    def finer(plane: NDArray[Any]) -> NDArray[Any]:
+        low = numbers(plane.size, 8).reshape(plane.shape) >> 30
+        return (plane.astype(np.uint16) << 2) + low.astype(np.uint16)
+
+    return [
+        (finer(frame.y[40:77, 60:111]), finer(frame.u[20:39, 30:56]), finer(frame.v[20:39, 30:56]))
+        for frame, _ in clip
+    ]
+
+
+def filters_of(unit: Coded, model: Any) -> _core.Filters:
+    """Defaults are those of the model at the unit's quality."""
+    if unit.filters is None:
+        return _core.Filters()
+    if unit.filters < 3:
+        default: _core.Filters = model.default_filters(unit.qp, unit.intra)[unit.filters]
+        return default
+    coefficients = filters()[min(unit.filters, 4)] // 2
+    if unit.filters == 5:
+        coefficients[:, :3] += 1
+    return _core.Filters(coefficients)
+
+
+def golden_stream(name: str, model: Any) -> bytes:
+    """The stream of that name."""
+    from support.motion import random_motion
+    from support.units import UnitWriter
+    from ui2c.unit.field import UnitMotion
+    from ui2c.unit.planes import Geometry
+
+    frames = source(name)
+    height, width = frames[0][0].shape
+    regular = name == "eight"
+    header = SequenceHeader(
+        width=width,
+        height=height,
+        bit_depth=8 if regular else 10,
+        timebase=(1, 25) if regular else (1, 1000),
+        frame_ticks=1 if regular else 0,
+        color_primaries=1,
+        transfer=1,
+        matrix=1,
+        model_id=model.model_id,
+    )
+    writer = _core.Writer(header)
+    geometry = Geometry(width, height, header.bit_depth)
+    coder = UnitWriter(model, geometry)
+    stream = writer.start() + writer.metadata("title", name)
+    first = 0
+    for index, unit in enumerate(UNITS[name]):
+        motion = None
+        if unit.step is not None:
+            whole = random_motion(
+                geometry, index, step=unit.step, shift=unit.shift, halved=unit.halved
+            )
+            forward = tuple(
+                blocks if used else None
+                for blocks, used in zip(whole.forward, unit.forward, strict=True)
+            )
+            motion = UnitMotion(whole.field, forward, whole.between if unit.between else None)
+        coded = coder.write(
+            frames[first : first + unit.frames],
+            qp=unit.qp,
+            motion=motion,
+            filters=filters_of(unit, model),
+            log2_lanes=unit.log2_lanes,
+        )
+        first += unit.frames
+        ticks = None if regular else (17 * index + 3, 40)[: unit.frames]
+        stream += writer.unit(
+            intra=coded.intra,
+            qp=coded.qp,
+            motion_step=coded.motion_step,
+            log2_lanes=coded.log2_lanes,
+            shown=unit.frames,
+            stream=coded.stream,
+            feature_hash=coded.feature_hash,
+            ticks=ticks,
+            repeat_header=coded.intra and index > 0,
+        )
+    return stream + writer.end(coded.feature_hash)
+
+
 def _write(name: str, data: bytes) -> None:
     path = FOLDER / name
     if path.exists():
@@ -165,77 +334,74 @@ def _write(name: str, data: bytes) -> None:
         print(f"{name}: {len(data)} bytes")
 
 
-def _write_pictures() -> None:
+def _write_models(*, again: bool) -> None:
     """What needs PyTorch."""
-    import torch
     import ui2c
-    from ui2c.network.prior import SCALES
-    from ui2c.network.tables import LARGEST, fitted_tables
-    from ui2c.network.weights import load_model, random_model, save_model
-    from ui2c.video import open_source
+    from ui2c.network.model import load_model
 
-    source = open_source(FOLDER.parent / "data" / "city.mkv")
-    frames = [
-        ui2c.YUV420(
-            frame.y[60:108, 100:164].copy(),
-            frame.u[30:54, 50:82].copy(),
-            frame.v[30:54, 50:82].copy(),
-            8,
-            False,
+    names = ["nano.safetensors", *(f"{name}.{kind}" for name in UNITS for kind in ("ui2c", "y4m"))]
+    if again:
+        for name in names:
+            (FOLDER / name).unlink(missing_ok=True)
+    elif all((FOLDER / name).exists() for name in names):
+        print(f"{', '.join(names)}: there, left alone")
+        return
+    write_model(FOLDER / "nano.safetensors")
+    model = load_model(FOLDER / "nano.safetensors")
+    for name in UNITS:
+        stream = golden_stream(name, model)
+        _write(f"{name}.ui2c", stream)
+        shown = ui2c.Decoder(model=model).decode(stream)
+        path = FOLDER / f"{name}.y4m"
+        first = shown[0]
+        writer = _core.VideoWriter.y4m(
+            str(path), width=first.width, height=first.height, bit_depth=first.bit_depth
         )
-        for frame, _ in zip(source, range(7), strict=False)
-    ]
-    plain = random_model("nano", 1).codec
-    recentred = random_model("nano", 1).codec
-    recentred.config = replace(
-        recentred.config,
-        still=True,
-        blocks=True,
-        bidirectional=True,
-        post_filter=True,
-        chosen_precision=True,
-        coarse_motion=(1000.0, 0.0),
-        aligned=True,
-        stages=4,
-        recentred=True,
-    )
-    marks = numbers(3 * recentred.config.latent, 5).reshape(3, -1)
-    marks = torch.from_numpy(marks / 2.0**32 - 0.5).float()
-    recentred.prior.stage_marks = torch.nn.Parameter(marks)
-    offsets = numbers(2 * SCALES, 6).reshape(SCALES, 2) / 2.0**33
-    recentred.prior.offsets = torch.nn.Parameter(torch.from_numpy(offsets).float())
-    counts = numbers(2 * SCALES * (LARGEST + 2), 7).reshape(2, SCALES, -1) >> 16
-    counts >>= np.arange(LARGEST + 2, dtype=np.uint32).clip(max=20)
-    of_y, of_z = (fitted_tables(part) for part in counts)
-    for name, codec in (("nano", plain), ("recentred", recentred)):
-        weights = FOLDER / f"{name}.safetensors"
-        if not weights.exists():
-            defaults = np.resize(filters()[:3] // 4, (9, 3, 3, 30, 12))
-            tables = (of_y, of_z) if name == "recentred" else None
-            save_model(codec, weights, filters=defaults, tables=tables)
-        model = load_model(weights)
-        _write(f"{name}.ui2c", ui2c.Encoder(model=model, qp=8, keyint=4).encode(frames))
-        if not (FOLDER / f"{name}.y4m").exists():
-            width, height = frames[0].width, frames[0].height
-            writer = _core.VideoWriter.y4m(str(FOLDER / f"{name}.y4m"), width=width, height=height)
-            for frame in ui2c.Decoder(model=model).decode((FOLDER / f"{name}.ui2c").read_bytes()):
-                writer.write((frame.y, frame.u, frame.v))
-            writer.close()
+        for frame in shown:
+            writer.write((frame.y, frame.u, frame.v))
+        writer.close()
+        print(f"{path.name}: {path.stat().st_size} bytes")
+    fuzzer = FOLDER.parent.parent / "fuzz" / "decoder.py"
+    specification = importlib.util.spec_from_file_location("fuzz_decoder", fuzzer)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    module.write_seeds()
+
+
+def cells() -> NDArray[np.int16]:
+    """`blocks` as nine words a cell."""
+    modes, parts = blocks().modes, blocks().vectors
+    return np.concatenate([modes[..., None].astype(np.int16), parts.reshape(9, 11, 8)], axis=-1)
+
+
+def coder_files() -> dict[str, bytes]:
+    """All that needs no network."""
+    frequencies, lengths = tables()
+    count = np.array([len(lengths), SKIP], np.uint16)
+    indexes, symbols = elements()
+    return {
+        "coder.tables": np.concatenate([count, lengths, frequencies]).astype("<u2").tobytes(),
+        "coder.indexes": indexes.tobytes(),
+        "coder.symbols": symbols.astype("<i2").tobytes(),
+        "coder.ui2c": coder_stream(),
+        "motion.vectors": vectors().astype("<i2").tobytes(),
+        "motion.stream": motion_stream(),
+        "blocks.cells": cells().astype("<i2").tobytes(),
+        "blocks.stream": blocks_stream(),
+        "filters.coefficients": filters().tobytes(),
+        "filters.stream": filters_stream(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", action="store_true", help="write what needs networks again")
+    options = parser.parse_args()
+    for name, data in coder_files().items():
+        _write(name, data)
+    _write_models(again=options.models)
 
 
 if __name__ == "__main__":
-    frequencies, lengths = tables()
-    count = np.array([len(lengths), SKIP], np.uint16)
-    _write("coder.tables", np.concatenate([count, lengths, frequencies]).astype("<u2").tobytes())
-    _write("coder.indexes", elements()[0].tobytes())
-    _write("coder.symbols", elements()[1].astype("<i2").tobytes())
-    _write("coder.ui2c", coder_stream())
-    _write("motion.vectors", vectors().astype("<i2").tobytes())
-    _write("motion.stream", motion_stream())
-    modes, parts = blocks().modes, blocks().vectors
-    cells = np.concatenate([modes[..., None], parts.reshape(9, 11, 8)], axis=-1)
-    _write("blocks.cells", cells.astype("<i2").tobytes())
-    _write("blocks.stream", blocks_stream())
-    _write("filters.coefficients", filters().tobytes())
-    _write("filters.stream", filters_stream())
-    _write_pictures()
+    main()

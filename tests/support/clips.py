@@ -80,3 +80,15 @@ def write_video(path: Path, frames: list[np.ndarray], *, full_range: bool = Fals
                 frame.color_range = 2
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def moving_object(bit_depth: int = 8) -> list[Planes]:
+    """Five frames, 96x64, of which a part moves against the rest: blocks are worth their bits."""
+    frames = moving_frames(5, 96, 64, bit_depth, seed=2)
+    for t, frame in enumerate(frames):
+        for plane, scale in zip(frame, (1, 2, 2), strict=True):
+            x = (60 - 9 * t) // scale
+            bright, dark = (255 - 40 * scale) << (bit_depth - 8), 30 << (bit_depth - 8)
+            plane[16 // scale : 40 // scale, x : x + 24 // scale] = bright
+            plane[20 // scale : 28 // scale, x + 4 : x + 24 // scale] = dark
+    return frames

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _KERNEL_BITS = 7
-_COEFFICIENTS = (
+COEFFICIENTS = (
     (0, 128, 0, 0),
     (-5, 127, 7, -1),
     (-9, 124, 15, -2),
@@ -78,8 +78,8 @@ def compensate(
 def _predict(plane: Tensor, step: int, vectors: Tensor, chroma: bool, bit_depth: int) -> Tensor:
     """`[frames, height, width]` from the reference plane `[height, width]`."""
     height, width = plane.shape
-    left, top, phase_x, phase_y = _positions(height, width, step, vectors, chroma)
-    coefficients = torch.tensor(_COEFFICIENTS, dtype=torch.int32, device=plane.device).t()
+    left, top, phase_x, phase_y = positions(height, width, step, vectors, chroma)
+    coefficients = torch.tensor(COEFFICIENTS, dtype=torch.int32, device=plane.device).t()
     samples = plane.to(torch.int32).flatten()
     # Every partial sum is below 65535 · 176² < 2^31, so int32 holds them at any bit depth.
     total = torch.zeros_like(phase_x)
@@ -94,7 +94,7 @@ def _predict(plane: Tensor, step: int, vectors: Tensor, chroma: bool, bit_depth:
     return total.clamp_(0, (1 << bit_depth) - 1).to(plane.dtype)
 
 
-def _positions(
+def positions(
     height: int, width: int, step: int, vectors: Tensor, chroma: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """First tap (x, y) and phases (x, y) of every sample, each `[frames, height, width]`."""

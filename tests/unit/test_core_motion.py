@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import ROOT
 from ui2c import _core
-from ui2c.compensation import _COEFFICIENTS, _positions, compensate
 from ui2c.encoder import Encoder
+from ui2c.unit.compensation import COEFFICIENTS, compensate, positions
 
 SPECIFICATION = ROOT / "docs" / "bitstream.md"
 SIZES = [(1, 1), (1, 9), (2, 3), (37, 21), (64, 64), (65, 129)]
@@ -85,8 +85,8 @@ def test_bad_arguments_are_value_errors(broken, message):
 def float_prediction(plane, step, vectors, chroma):
     """Compensation in float64 without rounding and clamping: PyTorch finds gradients through it."""
     height, width = plane.shape
-    left, top, phase_x, phase_y = _positions(height, width, step, vectors.int(), chroma)
-    coefficients = torch.tensor(_COEFFICIENTS, dtype=torch.float64) / 128
+    left, top, phase_x, phase_y = positions(height, width, step, vectors.int(), chroma)
+    coefficients = torch.tensor(COEFFICIENTS, dtype=torch.float64) / 128
     total = torch.zeros(left.shape, dtype=torch.float64)
     for r in range(4):
         row = (top + r).clamp(0, height - 1).long() * width

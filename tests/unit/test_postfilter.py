@@ -10,22 +10,32 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.clips import moving_frames
-from support.units import decode_unit
+from support.clips import equal, moving_frames
+from support.motion import random_motion
+from support.units import (
+    UnitWriter,
+    check_unit,
+    code_units,
+    decode_unit,
+    frames_of_units,
+    geometry_of,
+    take_apart,
+)
 from ui2c import _core
-from ui2c.network.weights import load_model, random_model, save_model
-from ui2c.pair import CodedUnit, PairCoder
+from ui2c.network.model import Model, load_model, save_model
+from ui2c.unit.coder import UnitDecoder, UnitEncoder
+from ui2c.unit.planes import Geometry
 
 
 def some_filters(seed: int, reach: int = 20) -> NDArray[np.int8]:
     return np.random.default_rng(seed).integers(-reach, reach + 1, (3, 30, 12)).astype(np.int8)
 
 
-def filter_model(seed: int = 4, *, defaults: bool = False, **config: Any) -> Any:
-    model = random_model("nano", seed=seed)
-    if defaults:
-        model.filters[:] = np.stack([some_filters(k) for k in range(27)]).reshape(9, 3, 3, 30, 12)
-    return replace(model, config=replace(model.config, post_filter=True, **config))
+@pytest.fixture(scope="module")
+def fitted(nano: Model) -> Model:
+    """With default filters that change much."""
+    defaults = np.stack([some_filters(k) for k in range(27)]).reshape(9, 3, 3, 30, 12)
+    return replace(nano, filters=defaults)
 
 
 def none() -> list[_core.Filters]:
@@ -57,127 +67,106 @@ def test_a_default_costs_next_to_nothing() -> None:
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
 @pytest.mark.parametrize(("width", "height"), [(90, 70), (64, 48), (18, 34)])
-def test_both_sides_show_the_same(width: int, height: int, bit_depth: int) -> None:
-    model = filter_model(defaults=True)
-    frames = moving_frames(7, width, height, bit_depth, seed=2)
-    encoder, decoder = (
-        PairCoder(model, width=width, height=height, bit_depth=bit_depth) for _ in range(2)
-    )
-    seen = []
-    for unit in range(4):
-        pair = frames[2 * unit : 2 * unit + 2]
-        coded = encoder.encode(pair, qp=20 + unit, cycle=unit, intra=unit in (0, 2))
-        shown = decode_unit(decoder, coded)
-        for ours, theirs in zip(encoder.decoded, shown, strict=True):
-            assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-        assert encoder.state.filters == decoder.state.filters
-        seen.append(encoder.state.filters)
-    assert any(filters != _core.Filters() for filters in seen)
+def test_both_sides_show_the_same(fitted: Model, width: int, height: int, bit_depth: int) -> None:
+    frames = moving_frames(6, width, height, bit_depth, seed=2)
+    geometry = Geometry(width, height, bit_depth)
+    encoder, decoder = UnitEncoder(fitted, geometry), UnitDecoder(fitted, geometry)
+    units = []
+    for index, part in enumerate((frames[:1], frames[1:3], frames[3:4], frames[4:])):
+        units.append(encoder.encode(part, qp=20 + index, intra=index in (0, 2)))
+        check_unit(decoder, units[-1])
+    told = [filters for _, filters in take_apart(fitted, geometry, units)]
+    assert encoder.save().fit.filters == told[-1]
+    assert any(filters != _core.Filters() for filters in told)
 
 
-def test_nothing_refers_to_filtered_frames() -> None:
-    model = filter_model()
-    plain = replace(model, config=replace(model.config, post_filter=False))
-    frames = moving_frames(6, 64, 48, 8, seed=2)
-    coders = [PairCoder(m, width=64, height=48) for m in (model, plain)]
-    for unit in range(3):
-        for coder in coders:
-            coder.encode(frames[2 * unit : 2 * unit + 2], qp=10, cycle=unit, intra=unit == 0)
-        assert coders[0].feature_hash == coders[1].feature_hash
-        references = (coder.state.reference or () for coder in coders)
-        for a, b in zip(*references, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert (coders[0].decoded[0][0] != coders[1].decoded[0][0]).any()
+def test_nothing_refers_to_filtered_frames(fitted: Model) -> None:
+    frames = moving_frames(5, 64, 48, 8, seed=2)
+    geometry = geometry_of(frames[0])
+    sets = [None, *(_core.Filters(some_filters(k)) for k in (1, 2))]
+    writers = [UnitWriter(fitted, geometry) for _ in sets]
+    decoders = [UnitDecoder(fitted, geometry) for _ in sets]
+    for index, part in enumerate((frames[:1], frames[1:3], frames[3:])):
+        motion = random_motion(geometry, index) if index else None
+        units = [
+            writer.write(part, qp=10, motion=motion, filters=filters)
+            for writer, filters in zip(writers, sets, strict=True)
+        ]
+        for decoder, unit in zip(decoders, units, strict=True):
+            check_unit(decoder, unit)
+        assert len({unit.feature_hash for unit in units}) == 1
+        assert not any(equal(units[0].shown[0], unit.shown[0]) for unit in units[1:])
 
 
 def squared_error(shown: NDArray[Any], source: NDArray[Any]) -> float:
     return float(np.square(shown.astype(float) - source).sum())
 
 
-def test_filters_bring_frames_nearer() -> None:
+def test_filters_bring_frames_nearer(nano: Model) -> None:
     """Even what an untrained network makes of them."""
-    model = filter_model()
-    plain = replace(model, config=replace(model.config, post_filter=False))
-    frames = moving_frames(8, 96, 80, 8, seed=3)
-    errors = []
-    for m in (model, plain):
-        coder, error = PairCoder(m, width=96, height=80), 0.0
-        for unit in range(4):
-            pair = frames[2 * unit : 2 * unit + 2]
-            coder.encode(pair, qp=0, cycle=unit, intra=unit == 0)
-            error += sum(
-                squared_error(d[0], f[0]) for d, f in zip(coder.decoded, pair, strict=True)
-            )
-        errors.append(error)
+    frames = moving_frames(7, 96, 80, 8, seed=3)
+    geometry = geometry_of(frames[0])
+    units = code_units(nano, frames, 0)
+    plain, errors = UnitWriter(nano, geometry), np.zeros(2)
+    parts = frames_of_units(nano, frames)
+    for part, unit, told in zip(parts, units, take_apart(nano, geometry, units), strict=True):
+        unfiltered = plain.write(part, qp=0, motion=told.motion)
+        assert unfiltered.feature_hash == unit.feature_hash
+        for k, shown in enumerate((unit.shown, unfiltered.shown)):
+            errors[k] += sum(squared_error(d[0], f[0]) for d, f in zip(shown, part, strict=True))
     assert errors[0] < 0.99 * errors[1]
 
 
-def test_blank_units_forget_filters() -> None:
+def test_intra_units_forget_filters(fitted: Model) -> None:
     """So that a decoder can start there: it shows what one that has seen all shows."""
-    model = filter_model(defaults=True)
-    frames = moving_frames(8, 64, 48, 8, seed=5)
-    encoder = PairCoder(model, width=64, height=48)
-    units: list[CodedUnit] = []
-    shown = []
-    for k in range(4):
-        pair = frames[2 * k : 2 * k + 2]
-        units.append(encoder.encode(pair, qp=5, cycle=k, intra=k in (0, 2)))
-        shown.append(encoder.decoded)
-    late = PairCoder(model, width=64, height=48)
-    for unit, expected in zip(units[2:], shown[2:], strict=True):
-        for ours, theirs in zip(expected, decode_unit(late, unit), strict=True):
-            assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-def test_a_unit_can_be_coded_again() -> None:
-    model = filter_model()
     frames = moving_frames(6, 64, 48, 8, seed=5)
-    coder = PairCoder(model, width=64, height=48)
-    coder.encode(frames[:2], qp=5, cycle=0, intra=True)
-    before = coder.state
-    first = coder.encode(frames[2:4], qp=5, cycle=1, intra=False)
-    coder.state = before
-    coder.encode(frames[4:6], qp=40, cycle=1, intra=False)
-    coder.state = before
-    assert coder.encode(frames[2:4], qp=5, cycle=1, intra=False) == first
+    encoder = UnitEncoder(fitted, geometry_of(frames[0]))
+    units = [
+        encoder.encode(part, qp=5, intra=len(part) == 1)
+        for part in (frames[:1], frames[1:3], frames[3:4], frames[4:])
+    ]
+    late = UnitDecoder(fitted, geometry_of(frames[0]))
+    for unit in units[2:]:
+        check_unit(late, unit)
 
 
-def test_damage_is_an_error_or_other_filters() -> None:
-    model = filter_model(defaults=True)
-    frames = moving_frames(2, 64, 48, 8, seed=2)
-    encoder = PairCoder(model, width=64, height=48)
-    encoder._design = lambda *_: _core.Filters(some_filters(3, 90))  # type: ignore[method-assign]
-    unit = encoder.encode(frames, qp=50, cycle=0, intra=True)
-    refused = 0
-    for at in range(len(unit.stream)):
+def test_damage_is_an_error_or_other_filters(fitted: Model) -> None:
+    (frame,) = moving_frames(1, 64, 48, 8, seed=2)
+    geometry = geometry_of(frame)
+    filters = _core.Filters(some_filters(3, 90))
+    unit = UnitWriter(fitted, geometry).write([frame], qp=50, motion=None, filters=filters)
+    refused, places = 0, range(0, len(unit.stream), 29)
+    for at in places:
         damaged = bytearray(unit.stream)
         damaged[at] ^= 0x55
-        decoder = PairCoder(model, width=64, height=48)
         try:
-            decode_unit(decoder, unit, bytes(damaged))
+            decode_unit(UnitDecoder(fitted, geometry), unit, bytes(damaged))
         except ui2c.CorruptError:
             refused += 1
-            assert decoder.state.filters == _core.Filters()
-    assert refused > len(unit.stream) // 2
+    assert refused > len(places) // 2
 
 
-def test_a_model_file_says_so(tmp_path: Path) -> None:
-    codec = random_model("nano", seed=1).trainable()
-    codec.config = replace(codec.config, post_filter=True)
+def test_a_model_file_says_so(nano: Model, tmp_path: Path) -> None:
+    codec = nano.engine.codec  # type: ignore[attr-defined]
     filters = np.stack([some_filters(k) for k in range(27)]).reshape(9, 3, 3, 30, 12)
     ids = set()
     for name, sets in (("a", filters), ("b", filters * 0), ("c", None)):
         path = tmp_path / f"{name}.safetensors"
         save_model(codec, path, filters=sets)
         model = load_model(path)
-        assert model.config.post_filter
         np.testing.assert_array_equal(model.filters, 0 if sets is None else sets)
         ids.add(model.model_id)
     assert len(ids) == 2
     model = load_model(tmp_path / "a.safetensors")
     for row, knot in ((0, 0), (3, 0), (5, 1), (20, 2), (63, 8)):
-        for ours, expected in zip(model.filters_at(row), filters[knot], strict=True):
+        for ours, expected in zip(
+            model.default_filters(63 - row, False), filters[knot], strict=True
+        ):
             np.testing.assert_array_equal(ours.coefficients, expected)
+    # A still is better than its qp says, up to the best there is.
+    for qp, knot in ((63, 1), (60, 1), (2, 8), (0, 8)):
+        ours = model.default_filters(qp, True)[0]
+        np.testing.assert_array_equal(ours.coefficients, filters[knot][0])
 
 
 def test_wrong_arguments() -> None:

@@ -1,20 +1,12 @@
 """The feature moved along the motion field."""
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.clips import moving_frames
-from support.training import ROW, clip, packed
 from torch import Tensor
-from ui2c import pair
 from ui2c.network.alignment import align, displacement_of
-from ui2c.network.weights import load_model, random_model, save_model
 
 
 def feature(height: int = 6, width: int = 9) -> Tensor:
@@ -71,58 +63,3 @@ def test_a_coarser_grid_fills_the_corner_of_the_finest() -> None:
         displacement_of(64, 96, steps, vectors), displacement_of(64, 96, steps, room)
     )
     assert not displacement_of(64, 96, torch.tensor([0]), room).any()
-
-
-def aligned_model() -> Any:
-    model = random_model("nano", seed=4)
-    config = replace(
-        model.config, blocks=True, chosen_precision=True, bidirectional=True, aligned=True
-    )
-    model.codec.config = config
-    return replace(model, config=config)
-
-
-def test_both_sides_move_it_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = clip()
-    model = aligned_model()
-    seen: list[Tensor] = []
-
-    def spy(feature: Tensor, displacement: Tensor) -> Tensor:
-        seen.append(displacement)
-        return align(feature, displacement)
-
-    monkeypatch.setattr(pair, "align", spy)
-    encoder, decoder = (pair.PairCoder(model, width=96, height=64) for _ in range(2))
-    for coder in (encoder, decoder):
-        coder.refer_to(frames[0])
-    reference = frames[0]
-    for k in range(2):
-        unit = encoder.encode(frames[1 + 2 * k : 3 + 2 * k], qp=63 - ROW, cycle=1 + k, intra=False)
-        assert encoder.state.reference is not None
-        shown = decoder.decode(
-            unit.stream,
-            qp=unit.qp,
-            cycle=unit.cycle,
-            intra=False,
-            motion_step=unit.motion_step,
-            log2_lanes=unit.log2_lanes,
-        )
-        for ours, theirs in zip(encoder.decoded, shown, strict=True):
-            assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-        assert encoder.feature_hash == decoder.feature_hash
-        if k:
-            assert len(seen) == 2 and seen[0].any()
-            assert torch.equal(seen[0], seen[1])
-        reference = encoder.state.reference
-
-
-def test_files_of_an_aligned_model_decode(tmp_path: Any) -> None:
-    model = aligned_model()
-    save_model(model.codec, tmp_path / "aligned.safetensors")
-    model = load_model(tmp_path / "aligned.safetensors")
-    assert model.config.aligned
-    frames = [ui2c.YUV420(*planes, 8, False) for planes in moving_frames(7, 70, 50, 8, seed=6)]
-    seen: list[ui2c.YUV420] = []
-    stream = ui2c.Encoder(model=model, qp=4, reconstruction=seen.append).encode(frames)
-    for ours, theirs in zip(ui2c.Decoder(model=model).decode(stream), seen, strict=True):
-        np.testing.assert_array_equal(ours.y, theirs.y)

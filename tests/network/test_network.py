@@ -1,12 +1,10 @@
-"""The networks: shapes, variants, counts, model files."""
+"""The networks: shapes, variants, counts."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-import ui2c
-from ui2c import _core
 from ui2c.network.blocks import (
     Bank,
     DepthConvBlock,
@@ -17,9 +15,9 @@ from ui2c.network.blocks import (
 )
 from ui2c.network.codec import Codec
 from ui2c.network.complexity import table
-from ui2c.network.config import CodecConfig, config_for
+from ui2c.network.config import STAGES, config_for, lagrangian_of, lagrangian_of_row
 from ui2c.network.packing import pack, unpack
-from ui2c.network.prior import SCALES, SKIP, checkerboard, gaussian_offsets, scale_of, stages
+from ui2c.network.prior import SCALES, gaussian_offsets, scale_of, stages
 from ui2c.network.tables import (
     LARGEST,
     TOTAL,
@@ -29,9 +27,8 @@ from ui2c.network.tables import (
     gaussian_magnitudes,
     gaussian_tables,
 )
-from ui2c.network.weights import load_model, random_model, save_model
 
-SIZES = ("nano", "tiny", "small", "medium", "paper")
+SIZES = ("nano", "small", "paper", "nano-single", "nano-implicit", "nano-single-implicit")
 
 
 def test_block_follows_its_formula() -> None:
@@ -83,38 +80,28 @@ def test_rows_between_knots_are_interpolated_and_survive_expansion() -> None:
     assert torch.allclose(bank(rows), before, atol=1e-6)
 
 
-def test_checkerboard_has_opposite_phases_and_halves() -> None:
-    mask = checkerboard(4, 6, 8, torch.device("cpu"))
-    assert torch.equal(mask[..., 0], 1 - mask[..., 7])
-    assert mask.sum() == mask.numel() / 2
-    assert mask[0, 0, 0] == 1
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_stages_decide_every_element_once(count: int) -> None:
-    device = torch.device("cpu")
-    parts = stages(count, 5, 7, 8, device)
-    assert len(parts) == count
+def test_stages_decide_every_element_once() -> None:
+    parts = stages(5, 7, 8, torch.device("cpu"))
+    assert len(parts) == STAGES
     assert torch.equal(sum(parts, torch.zeros(5, 7, 8)), torch.ones(5, 7, 8))
-    # The first half of the stages is the first of two, and no place waits in any stage.
-    board = checkerboard(5, 7, 8, device)
-    assert torch.equal(sum(parts[: count // 2], torch.zeros(5, 7, 8)), board)
-    assert all(torch.equal(part.sum(-1), torch.full((5, 7), 8 / count)) for part in parts)
+    # No place waits in any stage.
+    assert all(torch.equal(part.sum(-1), torch.full((5, 7), 2.0)) for part in parts)
+    # After two stages half is known of everything around what is left: a checkerboard.
+    half = parts[0] + parts[1]
+    assert not (half[1:] * half[:-1]).any() and not (half[:, 1:] * half[:, :-1]).any()
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_stages_of_coding_are_those_of_training(count: int) -> None:
+def test_stages_of_coding_are_those_of_training() -> None:
     torch.manual_seed(1)
-    prior = Codec(replace(config_for("nano"), stages=count, spatial_depth=2)).prior
-    known, parameters = torch.randn(1, 3, 5, 16), torch.randn(1, 3, 5, 48)
+    prior = Codec(replace(config_for("nano"), spatial_depth=2)).prior
+    known, parameters = torch.randn(1, 3, 5, 64), torch.randn(1, 3, 5, 192)
     with torch.no_grad():
-        if prior.stage_marks is not None:
-            prior.stage_marks.normal_()
+        prior.stage_marks.normal_()
         means_in = prior.later_stages(parameters)
-        seen = [prior.later_stage(stage, known, parameters) for stage in range(1, count)]
+        seen = [prior.later_stage(stage, known, parameters) for stage in range(1, STAGES)]
         for stage, means in enumerate(seen, start=1):
             torch.testing.assert_close(means_in(stage, known), means)
-    assert count == 2 or not torch.allclose(seen[0], seen[1])
+    assert not torch.allclose(seen[0], seen[1])
 
 
 def test_tables_are_valid_and_fit_their_gaussians() -> None:
@@ -155,85 +142,67 @@ def test_sizes_are_counted(name: str) -> None:
         assert 20e3 < encoder < 33e3 and 16e3 < decoder < 28e3
 
 
-def test_offsets_of_the_quality_cycle() -> None:
-    assert config_for("nano").offsets == ((0, 8), (0, 4), (0, 4), (0, 4))
-    assert config_for("small").offsets == ((0, 4),) * 4
-    assert config_for("small").single().offsets == ((8,), (0,), (4,), (0,))
-    # A model file from before the field has the cycle of its time.
-    values = config_for("small").to_dict()
-    del values["key_offset"], values["stages"]
-    old = CodecConfig.from_dict(values)
-    assert old.offsets[0] == (0, 8) and old.stages == 2
+def test_rows_of_frames() -> None:
+    config = config_for("small")
+    assert config.frame_rows(32, False) == (31, 35)
+    # A still leads, and the best row is the end of it.
+    assert config.frame_rows(32, True) == (44, 44)
+    assert config.frame_rows(3, True) == config.frame_rows(0, True) == (63, 63)
+    assert config.frame_rows(0, False) == (63, 63) and config.frame_rows(2, False) == (61, 63)
+    assert config.frame_rows(63, False) == (0, 4)
+    assert [config.unit_frames(intra) for intra in (True, False)] == [1, 2]
+    single = config.single()
+    assert single.frame_rows(32, False) == (31,) and single.frame_rows(32, True) == (44,)
+    assert [single.unit_frames(intra) for intra in (True, False)] == [1, 1]
 
 
-def test_unknown_sizes_and_odd_widths_are_refused() -> None:
-    with pytest.raises(ValueError, match="stages"):
-        replace(config_for("nano"), stages=3)
-    with pytest.raises(ValueError, match="key_offset"):
-        replace(config_for("nano"), key_offset=64)
+def test_variants() -> None:
+    nano = config_for("nano")
+    assert config_for("nano-single") == nano.single()
+    assert config_for("nano-implicit") == nano.without_motion()
+    both = config_for("nano-single-implicit")
+    assert (both.motion, both.frames_per_unit) == (False, 1)
+    assert not config_for("paper").motion
+
+
+def test_unknown_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="huge"):
         config_for("huge")
     with pytest.raises(ValueError, match="double"):
         config_for("nano-double")
-    with pytest.raises(ValueError, match="trunk"):
-        CodecConfig("odd", 33, 16, 16, 32, 32)
-    for lambdas in ((0.0, 1.0), (2.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)):
-        with pytest.raises(ValueError, match="lambdas"):
-            replace(config_for("nano"), lambdas=lambdas)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("trunk", 33),
+        ("trunk", 0),
+        ("trunk", 4096),
+        ("latent", 64.0),
+        ("hyper", -16),
+        ("prior", None),
+        ("head", 1040),
+        ("entropy", 8),
+        ("encoder_depth", 0),
+        ("decoder_depth", 17),
+        ("head_depth", 10**9),
+        ("fusion_depth", "2"),
+        ("spatial_depth", -1),
+        ("extractor_depths", (2, 17)),
+        ("frames_per_unit", 3),
+    ],
+)
+def test_widths_and_depths_have_limits(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        replace(config_for("nano"), **{field: value})
 
 
 def test_lambda_is_log_spaced() -> None:
-    config = config_for("nano")
-    ratios = [config.distortion_weight(r + 1) / config.distortion_weight(r) for r in range(63)]
-    assert max(ratios) - min(ratios) < 1e-9 and config.distortion_weight(63) == pytest.approx(8000)
-
-
-def test_model_file_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    codec = Codec(config_for("nano"))
-    path = tmp_path / "nano.safetensors"
-    save_model(codec, path, {"steps": 3})
-    model = load_model(path)
-    assert model.config == codec.config and model.card == {"steps": 3}
-    again = load_model(path)
-    assert again.model_id == model.model_id
-    # A second save of what was loaded changes nothing: what is shipped is what was validated.
-    save_model(model.codec, tmp_path / "again.safetensors", {"other": "card"})
-    assert load_model(tmp_path / "again.safetensors").model_id == model.model_id
-    trained = model.trainable()
-    assert {name for name, _ in trained.named_parameters()} == {
-        name for name, _ in codec.named_parameters()
-    }
-    assert all(
-        a.shape == b.shape for a, b in zip(trained.parameters(), codec.parameters(), strict=True)
-    )
-
-
-def test_tables_of_a_model_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    """Without others both are Gaussian; y and z may have their own."""
-    codec = Codec(config_for("nano"))
-    counts = np.zeros((2, SCALES, LARGEST + 2), np.int64)
-    counts[0, :, :3], counts[1, :, 0] = (5000, 500, 900), 9000
-    y, z = (fitted_tables(part) for part in counts)
-    indexes, symbols = np.full(300, 20, np.uint8), np.resize(np.array([0, 2, 1, -2], "<i2"), 300)
-
-    def coded(tables: _core.Tables) -> bytes:
-        encoder = _core.RansEncoder()
-        encoder.put(tables, indexes, symbols)
-        return encoder.finish(0)[1]
-
-    ids = []
-    for name, given, expected in (
-        ("plain", None, (gaussian_tables(), gaussian_tables())),
-        ("fitted", (y, z), (y, z)),
-    ):
-        path = tmp_path / f"{name}.safetensors"
-        save_model(codec, path, tables=given)
-        model = load_model(path)
-        for ours, theirs in zip((model.tables, model.hyper_tables), expected, strict=True):
-            assert coded(ours) == coded(_core.Tables(*theirs, SKIP))
-        ids.append(model.model_id)
-    assert len({coded(_core.Tables(*t, SKIP)) for t in (gaussian_tables(), y, z)}) == 3
-    assert ids[0] != ids[1]
+    assert lagrangian_of(63) == pytest.approx(5) and lagrangian_of(0) == pytest.approx(4000)
+    ratios = [lagrangian_of(qp) / lagrangian_of(qp + 1) for qp in range(63)]
+    assert max(ratios) - min(ratios) < 1e-9
+    assert lagrangian_of_row(-3) == lagrangian_of_row(0)
+    assert lagrangian_of_row(70) == lagrangian_of_row(63) == lagrangian_of(0)
 
 
 def test_fitted_tables_suit_what_was_seen() -> None:
@@ -276,10 +245,7 @@ def test_values_of_symbols() -> None:
     torch.manual_seed(2)
     symbols = torch.randint(-5, 6, (2, 3, 4, 16)).float()
     index = torch.rand(symbols.shape) * 63
-    plain = Codec(config_for("nano")).prior
-    assert plain.values(index)(symbols) is symbols
-    prior = Codec(replace(config_for("nano"), recentred=True)).prior
-    assert prior.offsets is not None
+    prior = Codec(config_for("nano")).prior
     with torch.no_grad():
         prior.offsets.uniform_(0, 0.5)
         values = prior.values(index)(symbols)
@@ -290,19 +256,3 @@ def test_values_of_symbols() -> None:
             offset = float(prior.offsets[round(float(i)), min(abs(int(symbol)), 2) - 1].detach())
             expected = float(symbol.sign()) * (abs(float(symbol)) - offset)
         assert float(value) == pytest.approx(expected, abs=1e-6)
-
-
-def test_damaged_model_files_are_typed_errors(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "nano.safetensors"
-    save_model(Codec(config_for("nano")), path)
-    whole = path.read_bytes()
-    for size in (0, 7, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        with pytest.raises(ui2c.CorruptError):
-            load_model(path)
-    with pytest.raises(FileNotFoundError, match="no-such-model"):
-        load_model("no-such-model")
-
-
-def test_random_models_differ_by_seed() -> None:
-    assert random_model("nano", 1).model_id != random_model("nano", 2).model_id

@@ -69,7 +69,7 @@ class Model:
     profile: str = PROFILE
     """How the networks are computed; part of the id, since other numbers mean other streams."""
     card: dict[str, Any] = field(default_factory=dict)
-    filters: NDArray[np.int8] = field(default_factory=no_filters)
+    filters: NDArray[np.int8] = field(default_factory=no_filters, repr=False)
     """Default sets of the post-filter at the knots' rows, `[9, 3, 3, 30, 12]`."""
 
     @property

@@ -1,6 +1,7 @@
 """Random access gives the frames of sequential decoding, bit for bit."""
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ FRAMES = 13
 
 @pytest.fixture(scope="module")
 def stream(nano: Any) -> bytes:
-    """Thirteen frames in seven units; random-access units at frames 0, 4, 8, 12."""
+    """Thirteen frames in eight units; random-access units at frames 0, 5, 10."""
     return ui2c.Encoder(model=nano, keyint=4, fps="30000/1001").encode(make_clip(34, 18, FRAMES))
 
 
@@ -41,7 +42,7 @@ def without_index(stream: bytes) -> bytes:
 def test_every_frame(nano: Any, stream: bytes, frames: list[YUV420], prepare: Any) -> None:
     decoder = ui2c.Decoder(model=nano)
     with decoder.open(prepare(stream)) as reader:
-        assert len(reader) == FRAMES and reader.random_access == (0, 4, 8, 12)
+        assert len(reader) == FRAMES and reader.random_access == (0, 5, 10)
         for order in (range(FRAMES), reversed(range(FRAMES)), range(0, FRAMES, 3)):
             assert all(same(reader[i], frames[i]) for i in order)
         assert same(reader[-1], frames[-1]) and same(reader[np.int64(2)], frames[2])
@@ -72,30 +73,45 @@ def test_iterators_do_not_disturb_each_other(
     assert list(reader) == frames
 
 
-def test_decodes_from_the_nearest_unit(
-    nano: Any, stream: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ui2c.pair import PairCoder
+class CountingSession:
+    """Notes of every unit whether it is intra."""
 
-    decode, calls = PairCoder.decode, []
+    def __init__(self, session: Any, calls: list[bool]) -> None:
+        self.session, self.calls = session, calls
 
-    def counting(self: Any, *arguments: Any, **options: Any) -> Any:
-        calls.append(options["intra"])
-        return decode(self, *arguments, **options)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
 
-    monkeypatch.setattr(PairCoder, "decode", counting)
-    reader = ui2c.Decoder(model=nano).open(stream)
+    def begin(self, **unit: Any) -> None:
+        self.calls.append(unit["intra"])
+        self.session.begin(**unit)
+
+
+class CountingEngine:
+    on_processor = True
+
+    def __init__(self, engine: Any, calls: list[bool]) -> None:
+        self.engine, self.calls = engine, calls
+
+    def session(self, **size: int) -> CountingSession:
+        return CountingSession(self.engine.session(**size), self.calls)
+
+
+def test_decodes_from_the_nearest_unit(nano: Any, stream: bytes) -> None:
+    calls: list[bool] = []
+    model = replace(nano, engine=CountingEngine(nano.engine, calls))
+    reader = ui2c.Decoder(model=model).open(stream)
     assert calls == []
     reader[7]
     assert calls == [True, False]
     calls.clear()
-    reader[8]
+    reader[10]
     assert calls == [True]
     calls.clear()
-    reader[9:11]
+    reader[11:13]
     assert calls == [False]
     calls.clear()
-    reader[1]
+    reader[0]
     assert calls == [True]
 
 
@@ -197,7 +213,7 @@ def test_truncated_streams(nano: Any, stream: bytes, frames: list[YUV420]) -> No
     with pytest.raises(ui2c.TruncatedError):
         ui2c.Decoder(model=nano).open(cut)
     reader = ui2c.Decoder(model=nano, on_error="skip").open(cut)
-    assert list(reader) == frames[:10]
+    assert list(reader) == frames[:8]
     for size in (0, 5, 30, 60):
         with pytest.raises(ui2c.TruncatedError):
             ui2c.Decoder(model=nano).open(stream[:size])
@@ -206,7 +222,7 @@ def test_truncated_streams(nano: Any, stream: bytes, frames: list[YUV420]) -> No
 @pytest.mark.parametrize("indexed", [True, False])
 def test_damaged_streams(nano: Any, stream: bytes, frames: list[YUV420], indexed: bool) -> None:
     data = bytearray(stream if indexed else without_index(stream))
-    data[coded_units(stream)[3].offset + 5] ^= 1  # frames 6 and 7
+    data[coded_units(stream)[4].offset + 5] ^= 1  # frames 6 to 9
     if not indexed:
         with pytest.raises(ui2c.CorruptError):
             ui2c.Decoder(model=nano).open(data)
@@ -215,7 +231,7 @@ def test_damaged_streams(nano: Any, stream: bytes, frames: list[YUV420], indexed
     for _ in range(2):
         with pytest.raises(ui2c.CorruptError):
             reader[6]
-        assert all(same(reader[i], frames[i]) for i in (5, 12, 8, 9, 0))
+        assert all(same(reader[i], frames[i]) for i in (5, 12, 10, 11, 0))
 
 
 @settings(max_examples=60, deadline=None)
@@ -255,11 +271,13 @@ def test_play(nano: Any, stream: bytes, frames: list[YUV420]) -> None:
 
 def test_play_leaves_out_what_is_lost(nano: Any, stream: bytes, frames: list[YUV420]) -> None:
     data = bytearray(stream)
-    data[coded_units(stream)[3].offset + 5] ^= 1  # frames 6 and 7
-    decoder = ui2c.Decoder(model=nano, on_error="skip")
+    data[coded_units(stream)[4].offset + 5] ^= 1  # frames 6 to 9
+    reader = ui2c.Decoder(model=nano, on_error="skip").open(data)
+    assert reader.lost == [] and reader.damage is None
     for start in (1, 6, 7):
-        assert list(decoder.open(data).play(start)) == frames[start:6] + frames[8:]
-        assert decoder.lost == [(6, 7)] and isinstance(decoder.damage, ui2c.CorruptError)
-    assert list(decoder.open(data).play(9)) == frames[9:] and decoder.lost == []
+        assert list(reader.play(start)) == frames[start:6] + frames[10:]
+        assert reader.lost == [(6, 9)] and isinstance(reader.damage, ui2c.CorruptError)
+    assert list(reader.play(10)) == frames[10:]
+    assert reader.lost == [] and reader.damage is None
     with pytest.raises(ui2c.CorruptError):
         list(ui2c.Decoder(model=nano).open(data).play(5))

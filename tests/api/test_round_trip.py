@@ -77,8 +77,15 @@ def test_push_gives_the_bytes_of_encode(nano: Any) -> None:
         pieces = [encoder.push(frame) for frame in clip]
         pieces.append(encoder.flush())
     assert b"".join(pieces) == whole
-    # The second frame of a pair completes it; the first brings nothing but the header.
-    assert pieces[2] == b"" and pieces[3] != b""
+    # The first unit waits for the four frames after it, all others for the second of a pair.
+    assert pieces[1:4] == [b""] * 3 and pieces[4] != b""
+
+
+def test_without_a_lead_nothing_waits_but_for_a_pair(nano: Any) -> None:
+    encoder = ui2c.Encoder(model=nano, lead=0)
+    first, *pieces = [encoder.push(frame) for frame in make_clip(34, 18, 5)]
+    assert [unit.shown for unit in coded_units(first)] == [1]
+    assert [bool(piece) for piece in pieces] == [False, True, False, True]
 
 
 def test_frames_may_be_overwritten_once_pushed(nano: Any) -> None:
@@ -124,17 +131,17 @@ def test_keyint(nano: Any) -> None:
     encoder = ui2c.Encoder(model=nano, keyint=5)
     encoder.encode(make_clip(16, 16, 14))
     units = encoder.statistics.units
-    # Five frames rounded up to whole units of two: every third unit.
-    assert [unit.intra for unit in units] == [True, False, False] * 2 + [True]
-    assert [unit.frames for unit in units] == [2] * 7
+    # One frame and two pairs: every third unit.
+    assert [unit.intra for unit in units] == [True, False, False] * 2 + [True, False, False]
+    assert [unit.frames for unit in units] == [1, 2, 2] * 2 + [1, 2, 1]
 
 
 def test_hashes_stand_where_they_should(nano: Any) -> None:
-    stream = ui2c.Encoder(model=nano).encode(make_clip(16, 16, 36))
+    stream = ui2c.Encoder(model=nano).encode(make_clip(16, 16, 35))
     coded = coded_units(stream)
     assert [i for i, unit in enumerate(coded) if unit.feature_hash is not None] == [0, 16]
     (end,) = (unit for unit in parse(stream) if isinstance(unit, ui2c._core.EndUnit))
-    assert end.frames == 36 and end.feature_hash is not None
+    assert end.frames == 35 and end.feature_hash is not None
 
 
 def test_rgb(nano: Any) -> None:
@@ -173,11 +180,15 @@ def test_irregular_times_come_back(nano: Any) -> None:
 
 
 def test_one_unit_may_carry_times_of_its_own(nano: Any) -> None:
-    units = coded_units(ui2c.Encoder(model=nano).encode(make_clip(16, 16, 4)))
+    units = coded_units(ui2c.Encoder(model=nano).encode(make_clip(16, 16, 5)))
     header = ui2c.SequenceHeader(
         width=16, height=16, model_id=nano.model_id, timebase=(1, 100), frame_ticks=4
     )
-    for timed, times in ((0, [7, 12, 16, 20]), (1, [0, 4, 11, 16]), (None, [0, 4, 8, 12])):
+    for timed, times in (
+        (0, [7, 11, 15, 19, 23]),
+        (1, [0, 7, 12, 16, 20]),
+        (None, [0, 4, 8, 12, 16]),
+    ):
         writer = ui2c._core.Writer(header)
         stream = writer.start()
         for index, unit in enumerate(units):
@@ -186,9 +197,9 @@ def test_one_unit_may_carry_times_of_its_own(nano: Any) -> None:
                 qp=unit.qp,
                 motion_step=unit.motion_step,
                 log2_lanes=unit.log2_lanes,
-                shown=2,
+                shown=unit.shown,
                 stream=unit.stream,
-                ticks=(7, 5) if index == timed else None,
+                ticks=(7, 5)[: unit.shown] if index == timed else None,
             )
         decoded = ui2c.Decoder(model=nano).decode(stream + writer.end())
         assert [frame.pts for frame in decoded] == times
@@ -219,8 +230,8 @@ def test_statistics(nano: Any) -> None:
     assert statistics.seconds == pytest.approx(0.1)
     assert statistics.bits_per_pixel == pytest.approx(8 * len(stream) / (5 * 32 * 16))
     assert statistics.kbits_per_second == pytest.approx(8 * len(stream) / 100)
-    assert [unit.first_frame for unit in statistics.units] == [0, 2, 4]
-    assert [len(unit.psnr) for unit in statistics.units] == [2, 2, 1]
+    assert [unit.first_frame for unit in statistics.units] == [0, 1, 3]
+    assert [len(unit.psnr) for unit in statistics.units] == [1, 2, 2]
     assert sum(unit.bytes for unit in statistics.units) < len(stream)
     decoded = ui2c.Decoder(model=nano).decode(stream)
     expected = [ui2c.picture.metrics.frame_psnr(*pair) for pair in zip(clip, decoded, strict=True)]

@@ -21,7 +21,7 @@ from support.clips import make_clip
 from support.streams import coded_units
 from ui2c.cli import main
 from ui2c.cli.decode import CountedFile
-from ui2c.network.weights import save_model
+from ui2c.network.model import save_model
 from ui2c.video import Description, open_sink, open_source
 
 FRAMES = 5
@@ -40,9 +40,9 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stream(tmp_path: Path, saved: Any) -> Path:
-    """Eight frames of 16x16 in four units, the third a random-access unit."""
+    """Eight frames of 16x16 in five units, the fourth a random-access unit."""
     path = tmp_path / "eight.ui2c"
-    path.write_bytes(ui2c.Encoder(model=saved, keyint=4).encode(make_clip(16, 16, 8)))
+    path.write_bytes(ui2c.Encoder(model=saved, keyint=4, lead=0).encode(make_clip(16, 16, 8)))
     return path
 
 
@@ -81,7 +81,7 @@ def test_there_and_back(
     )
     code = run(
         *("encode", clip, out, "--qp", 20, "--model", nano_file, "--psnr"),
-        *("--recon", recon, "--csv", table, "--keyint", 2),
+        *("--recon", recon, "--csv", table, "--keyint", 2, "--lead", 0),
     )
     assert code == 0
     summary = capsys.readouterr().err
@@ -93,8 +93,9 @@ def test_there_and_back(
 
     rows = list(csv.DictReader(io.StringIO(table.read_text())))
     assert [row["frame"] for row in rows] == list("01234")
-    assert [row["unit"] for row in rows] == list("00112")
-    assert {row["type"] for row in rows} == {"intra"} and {row["qp"] for row in rows} == {"20"}
+    assert [row["unit"] for row in rows] == list("01123")
+    assert [row["type"] == "intra" for row in rows] == [True, False, False, True, False]
+    assert {row["qp"] for row in rows} == {"20"}
     assert sum(int(row["bits"]) for row in rows) < 8 * size
     assert all(float(row["psnr_y"]) > 0 for row in rows)
 
@@ -137,6 +138,7 @@ def test_containers(city: Path, tmp_path: Path, nano_file: Path) -> None:
     assert open_source(again).description == Description(352, 192, color=(1, 1, 1), frames=2)
 
 
+@pytest.mark.slow
 def test_pipes(clip: Path, tmp_path: Path, nano_file: Path, saved: Any) -> None:
     out = tmp_path / "clip.ui2c"
     assert run("encode", clip, out, "--model", nano_file, "-q") == 0
@@ -275,6 +277,7 @@ def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[
     assert "/dev/full: No space left on device" in one_error(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_control_c_leaves_a_valid_file(
     number: signal.Signals, tmp_path: Path, nano_file: Path, saved: Any
@@ -304,17 +307,18 @@ def test_control_c_leaves_a_valid_file(
     assert len(ui2c.Decoder(model=saved).decode(out.read_bytes())) >= 2
 
 
+@pytest.mark.slow
 def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
     """Frames and units leave when they are there, and Ctrl-C is heard while nothing comes."""
     whole = stream.read_bytes()
-    half = whole[: coded_units(whole)[2].offset]
+    half = whole[: coded_units(whole)[3].offset]
     decoder = child("decode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
     assert decoder.stdin is not None and decoder.stdout is not None
     decoder.stdin.write(half)
     decoder.stdin.flush()
     header = decoder.stdout.readline()
-    frames = decoder.stdout.read(4 * (len(b"FRAME\n") + 16 * 16 * 3 // 2))
-    assert header.startswith(b"YUV4MPEG2 W16") and len(frames) == 4 * 390
+    frames = decoder.stdout.read(5 * (len(b"FRAME\n") + 16 * 16 * 3 // 2))
+    assert header.startswith(b"YUV4MPEG2 W16") and len(frames) == 5 * 390
     encoder = child("encode", "-", "-", "--model", nano_file, stdin=subprocess.PIPE)
     assert encoder.stdin is not None and encoder.stdout is not None
     encoder.stdin.write(header + frames)
@@ -326,7 +330,7 @@ def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
         inter = isinstance(unit, ui2c._core.CodedUnit) and not unit.intra
         if unit is None:
             parser.feed(encoder.stdout.read1(4096))  # type: ignore[attr-defined]
-    for process, said in ((decoder, b"interrupted after 4"), (encoder, b"interrupted after 4")):
+    for process, said in ((decoder, b"interrupted after 5"), (encoder, b"interrupted after 5")):
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.wait() == 130
@@ -336,6 +340,7 @@ def test_live_streams_do_not_wait(stream: Path, nano_file: Path) -> None:
             pipe.close()
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal(tmp_path: Path, nano_file: Path, city: Path) -> None:
     main_end, child_end = pty.openpty()
     out = tmp_path / "city.ui2c"
@@ -441,7 +446,7 @@ def test_damage(
     stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = stream.read_bytes()
-    offset = coded_units(whole)[1].offset
+    offset = coded_units(whole)[2].offset
     damaged = bytearray(whole)
     damaged[offset + 4] ^= 1
     stream.write_bytes(damaged)
@@ -451,7 +456,7 @@ def test_damage(
     assert not out.exists()
     assert run("decode", stream, out, "--model", nano_file) == 1
     error = capsys.readouterr().err
-    assert "corrupt data at byte" in error and "lost to damage: frames 2 to 3" in error
+    assert "corrupt data at byte" in error and "lost to damage: frames 3 to 4" in error
     assert len(list(open_source(out))) == 6
     assert run("info", stream) == 1
     captured = capsys.readouterr()
@@ -474,7 +479,7 @@ def test_a_missing_end(
     stream: Path, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = stream.read_bytes()
-    stream.write_bytes(whole[: coded_units(whole)[3].offset + 9])
+    stream.write_bytes(whole[: coded_units(whole)[4].offset + 9])
     out = tmp_path / "out.y4m"
     assert run("decode", stream, out, "--model", nano_file) == 1
     error = capsys.readouterr().err
@@ -506,16 +511,16 @@ def test_info(stream: Path, capsys: pytest.CaptureFixture[str], saved: Any) -> N
     assert run("info", stream) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["size"] == "16x16, 4:2:0, 8 bits"
-    assert lines["frames"] == "8 in 4 units"
+    assert lines["frames"] == "8 in 5 units"
     assert lines["bytes"] == str(stream.stat().st_size)
     assert lines["model"] == f"id       {saved.model_id.hex()}"
     assert lines["intra"].startswith("units    2, ")
-    assert lines["inter"].startswith("units    2, ")
+    assert lines["inter"].startswith("units    3, ")
     assert lines["qp"] == "32"
     assert "kbit/s" in lines["rate"]
     assert run("info", stream, "--units") == 0
     out = capsys.readouterr().out
-    for kind, count in (("sequence", 2), ("intra", 2), ("inter", 2), ("end", 1), ("index", 1)):
+    for kind, count in (("sequence", 2), ("intra", 2), ("inter", 3), ("end", 1), ("index", 1)):
         assert sum(f" {kind} " in line and " bytes" in line for line in out.splitlines()) == count
 
 
@@ -565,6 +570,24 @@ def test_decoding_from_a_time(
     assert "--from needs a file" in one_error(capsys)
 
 
+def test_damage_behind_a_time(
+    stream: Path, tmp_path: Path, nano_file: Path, saved: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = stream.read_bytes()
+    expected = ui2c.Decoder(model=saved).decode(whole)
+    damaged = bytearray(whole)
+    damaged[coded_units(whole)[2].offset + 4] ^= 1
+    stream.write_bytes(damaged)
+    out = tmp_path / "part.y4m"
+    assert run("decode", stream, out, "--from", "0.08", "--model", nano_file, "-q") == 1
+    error = capsys.readouterr().err
+    assert "corrupt data at byte" in error and "lost to damage: frames 3 to 4" in error
+    assert list(open_source(out)) == [expected[2], *expected[5:]]
+    assert run("decode", stream, out, "--from", "0.2", "--model", nano_file, "-q", "-y") == 0
+    strict = ("--strict", "-y", "-q")
+    assert run("decode", stream, out, "--from", "0.08", "--model", nano_file, *strict) == 1
+
+
 def test_low_latency(
     clip: Path,
     tmp_path: Path,
@@ -580,8 +603,8 @@ def test_low_latency(
     assert "frames_per_unit = 1" in one_error(capsys)
     folder = tmp_path / "models"
     folder.mkdir()
-    save_model(single.codec, folder / "nano-single.safetensors")
-    monkeypatch.setattr("ui2c.network.weights.model_folder", lambda: folder)
+    save_model(single.engine.codec, folder / "nano-single.safetensors")
+    monkeypatch.setattr("ui2c.network.model.model_folder", lambda: folder)
     for model in ("nano", "nano-single", folder / "nano-single.safetensors"):
         assert run("encode", clip, out, "--low-latency", "--model", model, "-q", "-y") == 0
         assert run("info", out) == 0
@@ -626,6 +649,7 @@ def test_progress_for_programs(
     assert len(steps) == FRAMES and end["frames"] == FRAMES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le"])
 def test_pipes_with_ffmpeg(tmp_path: Path, nano_file: Path, pixels: str) -> None:

@@ -1,4 +1,4 @@
-"""Latents of a real pair: latents.py write CLIP FOLDER QP..., then latents.py measure FOLDER.
+"""Latents of three frames: latents.py write CLIP FOLDER QP..., then latents.py measure FOLDER.
 
 `write` codes two units of the clip, scaled to 1920x1080, with the shipped model, and saves what the
 entropy coder gets for each; `measure` times the binding on them and prints JSON.
@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ui2c import _core
@@ -19,42 +18,17 @@ WIDTH, HEIGHT = 1920, 1080
 RUNS = 20
 
 
-class Recorder:
-    """A coder that keeps what it is given."""
-
-    taken: list[tuple[np.ndarray, np.ndarray]]
-
-    def __init__(self) -> None:
-        self._coder = _core.RansEncoder()
-        Recorder.taken = []
-
-    def put(self, tables: _core.Tables, indexes: np.ndarray, symbols: np.ndarray) -> None:
-        Recorder.taken.append((indexes.ravel().copy(), symbols.ravel().copy()))
-        self._coder.put(tables, indexes, symbols)
-
-    def put_motion(self, vectors: np.ndarray) -> None:
-        self._coder.put_motion(vectors)
-
-    def finish(self, log2_lanes: int | None = None) -> tuple[int, bytes]:
-        return self._coder.finish(log2_lanes)
-
-
 def write(clip: str, folder: Path, qps: list[int]) -> None:
     import av
-    from ui2c import pair
+    from recording import recording
+    from ui2c.network.model import load_model
     from ui2c.network.prior import SKIP
     from ui2c.network.tables import gaussian_tables
-    from ui2c.network.weights import load_model
+    from ui2c.unit.coder import UnitEncoder
+    from ui2c.unit.planes import Geometry
 
-    class RecordingCore:
-        RansEncoder = Recorder
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(_core, name)
-
-    pair._core = RecordingCore()  # type: ignore[attr-defined]
     with av.open(clip) as container:
-        decoded = itertools.islice(container.decode(video=0), 4)
+        decoded = itertools.islice(container.decode(video=0), 3)
         frames = [frame.reformat(WIDTH, HEIGHT, "yuv420p").to_ndarray() for frame in decoded]
     planes = [
         (
@@ -64,17 +38,15 @@ def write(clip: str, folder: Path, qps: list[int]) -> None:
         )
         for frame in frames
     ]
-    model = load_model("small")
+    model, units = recording(load_model("small"))
     frequencies, lengths = gaussian_tables()
     for qp in qps:
-        coder = pair.PairCoder(model, width=WIDTH, height=HEIGHT)
-        for number, kind in enumerate(("intra", "inter")):
-            coder.encode(planes[2 * number : 2 * number + 2], qp=qp, cycle=number, intra=not number)
-            name = f"latents_{kind}_qp{qp}"
-            indexes, symbols = (
-                np.concatenate(taken) for taken in zip(*Recorder.taken, strict=True)
-            )
-            indexes.tofile(folder / f"{name}.indexes")
+        coder = UnitEncoder(model, Geometry(WIDTH, HEIGHT))
+        for kind, part in (("intra", planes[:1]), ("inter", planes[1:])):
+            coder.encode(part, qp=qp, intra=kind == "intra")
+            name, unit = f"latents_{kind}_qp{qp}", units[-1]
+            np.concatenate((unit.z_index, unit.y_index)).tofile(folder / f"{name}.indexes")
+            symbols = np.concatenate((unit.z, unit.y))
             symbols.astype("<i2").tofile(folder / f"{name}.symbols")
             frequencies.astype("<u2").tofile(folder / f"{name}.frequencies")
             lengths.astype("<u2").tofile(folder / f"{name}.lengths")

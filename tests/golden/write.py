@@ -202,10 +202,12 @@ UNITS = {
 def golden_codec() -> Any:
     """A network whose every parameter means something."""
     import torch
-    from ui2c.network.model import random_model
+    from ui2c.network.codec import Codec
+    from ui2c.network.config import config_for
     from ui2c.network.prior import SCALES
 
-    codec = random_model("nano", 1).engine.codec  # type: ignore[attr-defined]
+    torch.manual_seed(1)
+    codec = Codec(config_for("nano")).requires_grad_(False)
     latent = codec.config.latent
     marks = numbers(3 * latent, 5).reshape(3, latent) / 2.0**32 - 0.5
     offsets = numbers(2 * SCALES, 6).reshape(SCALES, 2) / 2.0**33

@@ -45,9 +45,6 @@ def test_round_trip(codec: Codec, tmp_path: Path) -> None:
     model = load_model(path)
     assert model.config == codec.config and model.card == {"steps": 3}
     assert load_model(path).model_id == model.model_id
-    # A second save of what was loaded changes nothing: what is shipped is what was validated.
-    save_model(model.engine.codec, tmp_path / "again.safetensors", {"other": "card"})  # type: ignore[attr-defined]
-    assert load_model(tmp_path / "again.safetensors").model_id == model.model_id
     trained = load_codec(path)
     assert all(p.requires_grad for p in trained.parameters())
     shapes = [{n: p.shape for n, p in each.named_parameters()} for each in (trained, codec)]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.compensation import COEFFICIENTS, compensate, positions
 from support.paths import ROOT
 from ui2c import _core
 from ui2c.encoder import Encoder
-from ui2c.unit.compensation import COEFFICIENTS, compensate, positions
 
 SPECIFICATION = ROOT / "docs" / "bitstream.md"
 SIZES = [(1, 1), (1, 9), (2, 3), (37, 21), (64, 64), (65, 129)]

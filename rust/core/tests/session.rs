@@ -362,7 +362,7 @@ fn other_files_are_refused() {
         ("\"trunk\": 32", "\"trunk\": 33", "width of 33"),
         ("\"trunk\": 32", "\"trunk\": 1040", "width of 1040"),
         ("\"head_depth\": 1", "\"head_depth\": 17", "depth of 17"),
-        ("\"trunk\": 32", "\"trunk\": 48", "must be"),
+        ("\"hyper\": 16", "\"hyper\": 32", "must be"),
         ("\"trunk\": 32", "\"trunk\": -32", "invalid"),
         ("\"trunk\": 32", "\"odd\": 1, \"trunk\": 32", "odd"),
     ];

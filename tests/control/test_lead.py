@@ -46,7 +46,7 @@ def small() -> Any:
 
 
 @pytest.mark.slow
-def test_a_still_scene_leads_and_one_that_changes_does_not(small: Any) -> None:
+def test_a_still_scene_leads_by_more_than_one_that_changes(small: Any) -> None:
     needed = frames_ahead(2)
     found = []
     for clip in (still_scene(needed), cut_up_scene(needed)):
@@ -54,7 +54,7 @@ def test_a_still_scene_leads_and_one_that_changes_does_not(small: Any) -> None:
         found.append(find_lead(coder, [frame.planes for frame in clip], 32))
         # As if nothing had been coded.
         assert coder.save().since_intra == 0 and coder.save().reference is None
-    assert found[0] >= 5 and found[1] == 0
+    assert found[0] >= 10 > found[1]
 
 
 @pytest.mark.slow
@@ -114,8 +114,8 @@ def test_the_unit_after_leads_by_less(nano: Any) -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 6, 11])
 @pytest.mark.parametrize("keyint", [0, 1, 4])
 def test_pushing_gives_the_bytes_of_the_whole(nano: Any, count: int, keyint: int) -> None:
-    clip = still_scene(count)
-    options = {"model": nano, "qp": 30, "keyint": keyint, "width": 128, "height": 96}
+    clip = make_clip(32, 32, count)
+    options = {"model": nano, "qp": 30, "keyint": keyint, "width": 32, "height": 32}
     encoder = ui2c.Encoder(**options)
     whole = encoder.encode(clip)
     parts = [encoder.push(frame) for frame in clip]

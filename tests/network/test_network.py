@@ -91,17 +91,19 @@ def test_stages_decide_every_element_once() -> None:
     assert not (half[1:] * half[:-1]).any() and not (half[:, 1:] * half[:, :-1]).any()
 
 
-def test_stages_of_coding_are_those_of_training() -> None:
+def test_marks_tell_the_stages_apart() -> None:
     torch.manual_seed(1)
-    prior = Codec(replace(config_for("nano"), spatial_depth=2)).prior
+    prior = Codec(config_for("nano")).prior
     known, parameters = torch.randn(1, 3, 5, 64), torch.randn(1, 3, 5, 192)
+    means_in = prior.later_stages(parameters)
     with torch.no_grad():
-        prior.stage_marks.normal_()
-        means_in = prior.later_stages(parameters)
-        seen = [prior.later_stage(stage, known, parameters) for stage in range(1, STAGES)]
-        for stage, means in enumerate(seen, start=1):
-            torch.testing.assert_close(means_in(stage, known), means)
-    assert not torch.allclose(seen[0], seen[1])
+        first, second = (means_in(stage, known) for stage in (1, 2))
+        assert torch.equal(first, second)
+        prior.stage_marks[1] += 0.5
+        assert torch.equal(means_in(1, known), first)
+        assert not torch.allclose(means_in(2, known), second)
+        # They stand beside what is known.
+        torch.testing.assert_close(means_in(1, known + 0.5), means_in(2, known))
 
 
 def test_tables_are_valid_and_fit_their_gaussians() -> None:

@@ -59,8 +59,7 @@ def file(tmp_path: Path, clip: list[YUV420]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("length", [5, 10, 20, 25, 100])
-@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize(("length", "jobs"), [(5, 1), (10, 3), (20, 1), (25, 3), (100, 1)])
 def test_the_bytes_are_those_of_one_encoder(
     nano: Any, clip: list[YUV420], length: int, jobs: int
 ) -> None:
@@ -137,6 +136,7 @@ def test_a_lost_worker(nano: Any, clip: list[YUV420]) -> None:
         encode_segments(clip, executor=Here(lost, lost, lost), jobs=1, segment=8, model=nano)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies(
     nano_file: Path, saved: Any, file: Path, clip: list[YUV420], monkeypatch: Any
 ) -> None:
@@ -215,6 +215,7 @@ def test_joining_what_does_not_fit(nano: Any) -> None:
         joiner.add(ui2c.Encoder(model=nano).encode(make_clip(16, 18, 2)))
 
 
+@pytest.mark.slow
 def test_a_cluster(nano_file: Path, saved: Any, file: Path, clip: list[YUV420]) -> None:
     distributed = pytest.importorskip("distributed")
     from ui2c.cli import main
@@ -229,6 +230,7 @@ def test_a_cluster(nano_file: Path, saved: Any, file: Path, clip: list[YUV420]) 
     assert out.read_bytes() == ui2c.Encoder(model=saved, keyint=9).encode(clip)
 
 
+@pytest.mark.slow
 def test_the_command(
     nano_file: Path, saved: Any, file: Path, clip: list[YUV420], capsys: Any
 ) -> None:

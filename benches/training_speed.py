@@ -25,7 +25,7 @@ import ui2c
 from torch import nn
 from ui2c.network.codec import Codec
 from ui2c.network.config import CodecConfig, config_for
-from ui2c.train import fused
+from ui2c.train import fused, quantised
 from ui2c.train.data.batches import Batch
 from ui2c.train.graph import run_clip
 from ui2c.train.optimizer import optimizers
@@ -62,6 +62,7 @@ class Run:
         torch.manual_seed(1)
         self.codec = Codec(config)
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        quantised.attach(self.codec)
         self.optimizers = optimizers(self.codec, muon_rate=1e-4, adam_rate=1e-5)
         self.batch = batch
 

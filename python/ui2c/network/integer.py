@@ -29,6 +29,29 @@ LEAST, MOST = 2.0**-100, 2.0**40
 """Of a position's largest input; beyond, it counts as zero, so that nothing overflows."""
 
 
+def largest_integers(wide: bool) -> tuple[int, int]:
+    """Of the inputs and of the weights of a layer."""
+    return (WIDE_INPUT, WIDE_WEIGHT) if wide else (LARGEST_INPUT, LARGEST_WEIGHT)
+
+
+def rounded_inputs(x: Tensor, equalisation: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Integers, as float32 `[..., inputs]`, and what one of them is worth, `[..., 1]`."""
+    v = x * equalisation
+    m = v.abs().amax(-1, keepdim=True)
+    m = torch.where((m >= LEAST) & (m <= MOST), m, 0.0)
+    # Divisions by tensors: by a number, or of one, some devices multiply by its reciprocal.
+    whole = torch.full_like(m, largest)
+    steps = torch.where(m > 0, whole / m, 0.0)
+    return (v * steps).round_(), m / whole
+
+
+def rounded_weight(weight: Tensor, equalisation: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Integers, as float32 `[outputs, inputs]`, and what one of them is worth, `[outputs]`."""
+    weight = weight / equalisation
+    scale = (weight.abs().amax(1) / largest).clamp(min=SMALLEST_SCALE)
+    return (weight / scale[:, None]).round_().clamp_(-largest, largest), scale
+
+
 class IntegerPointwise(nn.Module):
     """1×1 convolution of inputs rounded to integers, with one scale a position.
 
@@ -50,18 +73,11 @@ class IntegerPointwise(nn.Module):
         self.wide = weight.dtype == torch.int16
 
     def forward(self, x: Tensor) -> Tensor:
-        largest = WIDE_INPUT if self.wide else LARGEST_INPUT
-        v = x * self.equalisation
-        m = v.abs().amax(-1, keepdim=True)
-        m = torch.where((m >= LEAST) & (m <= MOST), m, 0.0)
-        # Divisions by tensors: by a number, or of one, some devices multiply by its reciprocal.
-        whole = torch.full_like(m, largest)
-        steps = torch.where(m > 0, whole / m, 0.0)
-        q = (v * steps).round_()
+        q, step = rounded_inputs(x, self.equalisation, largest_integers(self.wide)[0])
         # Products of 12 bits add up beyond the integers of float32.
         exact = torch.float64 if self.wide else torch.float32
         total = F.linear(q.to(exact), self.weight.to(exact)).float()
-        return total.mul_(m / whole).mul_(self.scale).add_(self.bias)
+        return total.mul_(step).mul_(self.scale).add_(self.bias)
 
 
 class OrderedDepthwise(nn.Module):
@@ -92,10 +108,8 @@ class OrderedDepthwise(nn.Module):
 
 def to_integers(layer: Pointwise) -> IntegerPointwise:
     """A trained layer as it codes: weights rounded to multiples of a step of each output."""
-    largest = WIDE_WEIGHT if layer.wide else LARGEST_WEIGHT
-    weight = layer.weight.detach() / layer.equalisation
-    scale = (weight.abs().amax(1) / largest).clamp(min=SMALLEST_SCALE)
-    rounded = (weight / scale[:, None]).round().clamp(-largest, largest)
+    weight, largest = layer.weight.detach(), largest_integers(layer.wide)[1]
+    rounded, scale = rounded_weight(weight, layer.equalisation, largest)
     kind = torch.int16 if layer.wide else torch.int8
     bias = layer.bias.detach().clone()
     return IntegerPointwise(rounded.to(kind), scale, bias, layer.equalisation.clone())

@@ -93,9 +93,9 @@ def library() -> ctypes.CDLL:
     except OSError as error:
         raise Unavailable(str(error)) from error
     for function, pointers, sizes in (
-        (kernels.ui2c_block_forward, 4, 5),
+        (kernels.ui2c_block_forward, 5, 5),
         (kernels.ui2c_block_backward, 6, 5),
-        (kernels.ui2c_linear_forward, 4, 3),
+        (kernels.ui2c_linear_forward, 6, 3),
         (kernels.ui2c_linear_backward, 6, 3),
         (kernels.ui2c_orthogonalise, 2, 3),
     ):

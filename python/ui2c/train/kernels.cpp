@@ -1,7 +1,8 @@
 // Forward and backward of the block and of its neighbours for training on the CPU, float32,
 // channels last.
 //
-// The plain PyTorch modules define the results; these functions make fewer passes over memory.
+// The plain PyTorch modules, with the rounding of `quantised.py`, define the results; these
+// functions make fewer passes over memory. Weights come rounded, inputs are rounded here.
 // Matrix products go to the BLAS inside PyTorch, handed over as a function pointer, so that this
 // file needs none of PyTorch's headers and compiles in seconds; or, if asked, to bfloat16.h.
 // Gradients of parameters are added to the buffers given; gradients of inputs are written.
@@ -138,8 +139,10 @@ void fill_rows(int64_t rows, int64_t c, const float* row, float* out) {
     for (int64_t i = 0; i < rows; ++i) std::memcpy(out + i * c, row, size_t(c) * sizeof(float));
 }
 
-void add_row(int64_t rows, int64_t c, const float* x, const float* row, float* __restrict out) {
+// In place, too.
+void add_row(int64_t rows, int64_t c, const float* x, const float* row, float* out) {
     for (int64_t i = 0; i < rows; ++i)
+#pragma GCC ivdep
         for (int64_t j = 0; j < c; ++j) out[i * c + j] = x[i * c + j] + row[j];
 }
 
@@ -208,6 +211,40 @@ inline T load(const float* p) {
 template <typename T>
 inline void store(float* p, T lanes) {
     std::memcpy(p, &lanes, sizeof lanes);
+}
+
+// Beyond, a row's largest value counts as zero; as in `integer.py`.
+constexpr float LEAST = 0x1p-100f, MOST = 0x1p40f;
+
+template <typename T>
+inline T magnitude(T x, T most) {
+    most = x > most ? x : most;
+    return -x > most ? -x : most;
+}
+
+float largest_of_row(int64_t c, const float* x, const float* factor) {
+    Lanes most = {};
+    int64_t j = 0;
+    for (; j + 16 <= c; j += 16)
+        most = magnitude(load<Lanes>(x + j) * load<Lanes>(factor + j), most);
+    float largest = 0;
+    for (int l = 0; l < 16; ++l) largest = std::max(largest, most[l]);
+    for (; j < c; ++j) largest = magnitude(x[j] * factor[j], largest);
+    return largest >= LEAST && largest <= MOST ? largest : 0.0f;
+}
+
+// What a layer's inputs [rows, c] stand for once they are rounded; in place, too. `rounding` has
+// the factor of each channel, its inverse, and the largest integer.
+void round_inputs(int64_t rows, int64_t c, const float* rounding, const float* x, float* out) {
+    const float *factor = rounding, *inverse = rounding + c;
+    const float whole = rounding[2 * c];
+    for (int64_t i = 0; i < rows; ++i, x += c, out += c) {
+        const float largest = largest_of_row(c, x, factor);
+        const float steps = largest > 0 ? whole / largest : 0.0f, step = largest / whole;
+#pragma GCC ivdep
+        for (int64_t j = 0; j < c; ++j)
+            out[j] = std::nearbyint(x[j] * factor[j] * steps) * step * inverse[j];
+    }
 }
 
 void activate_into_padded(const Shape& s, const float* u, const float* bias, float* padded) {
@@ -333,22 +370,29 @@ void fold_back(int64_t rows, int64_t half, const float* u, const float* bias,
     }
 }
 
+// How the inputs of a block's layers are rounded; the adaptor's may be null.
+struct Roundings {
+    const float *adaptor, *in, *out, *mix_in, *mix_out;
+};
+
 // Parameters of a block, or their gradients; the adaptor's may be null.
 struct Block {
     float *adaptor, *adaptor_bias, *in, *in_bias, *kernel, *kernel_bias, *out, *out_bias, *mix_in,
         *mix_in_bias, *mix_out, *mix_out_bias;
 };
 
-// What a block's forward pass leaves for the way back; products without their biases.
+// What a block's forward pass leaves for the way back: the rounded inputs of its layers, and
+// products without their biases.
 struct Saved {
-    float *u, *d, *y, *m, *x;
-    Saved(const Shape& s, float* store, float* input, bool adapts) {
+    float *x, *u, *d, *y, *m, *input;
+    Saved(const Shape& s, float* store) {
         const int64_t size = s.rows() * s.c;
-        u = store;
+        x = store;
+        u = x + size;
         d = u + size;
         y = d + size;
         m = y + size;
-        x = adapts ? m + 4 * size : input;
+        input = m + 4 * size;
     }
 };
 
@@ -437,25 +481,32 @@ int ui2c_set_reduced(int wanted) {
     return reduced;
 }
 
-// `saved`: rows * 7c floats, 8c with an adaptor.
+// `saved`: rows * 8c floats, with an adaptor rows * (8c + inputs).
 void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t c,
-                        const Block* p, float* input, float* saved, float* out) {
+                        const Block* p, const Roundings* r, const float* input, float* saved,
+                        float* out) {
     const Shape s{n, h, w, c};
     const bool adapts = p->adaptor != nullptr;
-    const Saved v(s, saved, input, adapts);
+    const Saved v(s, saved);
     const int64_t square = Factor::floats(c, c), wide = Factor::floats(c, 4 * c),
                   narrow = Factor::floats(2 * c, c);
-    scratch.reserve(s.padded() + 9 * c + CHUNK * 2 * c + square + wide + narrow + 128);
+    scratch.reserve(s.padded() + s.rows() * c + 9 * c + CHUNK * 2 * c + square + wide + narrow +
+                    128);
     float* padded = scratch.take(s.padded());
     float* taps = scratch.take(9 * c);
     float* g = scratch.take(CHUNK * 2 * c);
     const Factor to_out(p->out, c, c, true, scratch.take(square));
     const Factor to_mix(p->mix_in, c, 4 * c, true, scratch.take(wide));
     const Factor from_mix(p->mix_out, 2 * c, c, true, scratch.take(narrow));
+    const float* x = input;
     if (adapts) {
-        fill_rows(s.rows(), c, p->adaptor_bias, v.x);
-        product(s.rows(), c, inputs, input, p->adaptor, 1, v.x);
+        float* adapted = scratch.take(s.rows() * c);
+        round_inputs(s.rows(), inputs, r->adaptor, input, v.input);
+        fill_rows(s.rows(), c, p->adaptor_bias, adapted);
+        product(s.rows(), c, inputs, v.input, p->adaptor, 1, adapted);
+        x = adapted;
     }
+    round_inputs(s.rows(), c, r->in, x, v.x);
     product(s.rows(), c, c, v.x, p->in, 0, v.u);
     clear_borders(s, padded);
     activate_into_padded(s, v.u, p->in_bias, padded);
@@ -463,24 +514,29 @@ void ui2c_block_forward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t
     depthwise(s, padded, taps, p->kernel_bias, v.d);
     for (int64_t i = 0; i < s.rows(); i += CHUNK) {
         const int64_t rows = std::min(CHUNK, s.rows() - i);
+        float* d = v.d + i * c;
         float* y = v.y + i * c;
         float* m = v.m + i * 4 * c;
-        add_row(rows, c, v.x + i * c, p->out_bias, y);
-        to_out.product(rows, v.d + i * c, 1, y);
+        float* to = out + i * c;
+        round_inputs(rows, c, r->out, d, d);
+        add_row(rows, c, x + i * c, p->out_bias, to);
+        to_out.product(rows, d, 1, to);
+        round_inputs(rows, c, r->mix_in, to, y);
         to_mix.product(rows, y, 0, m);
         fold(rows, 2 * c, m, p->mix_in_bias, g);
-        add_row(rows, c, y, p->mix_out_bias, out + i * c);
-        from_mix.product(rows, g, 1, out + i * c);
+        round_inputs(rows, 2 * c, r->mix_out, g, g);
+        add_row(rows, c, to, p->mix_out_bias, to);
+        from_mix.product(rows, g, 1, to);
     }
 }
 
 // Adds to the gradients `q`; writes that of the input unless it is null.
 void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_t c,
-                         const Block* p, const Block* q, float* input, float* saved,
+                         const Block* p, const Roundings* r, const Block* q, float* saved,
                          const float* out_gradient, float* input_gradient) {
     const Shape s{n, h, w, c};
     const bool adapts = p->adaptor != nullptr;
-    const Saved v(s, saved, input, adapts);
+    const Saved v(s, saved);
     const int64_t square = Factor::floats(c, c), wide = Factor::floats(c, 2 * c),
                   narrow = Factor::floats(4 * c, c);
     scratch.reserve(2 * s.padded() + 3 * s.rows() * c + CHUNK * 8 * c + 18 * c + square + wide +
@@ -507,6 +563,7 @@ void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_
         float* dy = dx + i * c;
         mix_out_back.product(rows, back, 0, dg);
         fold_back(rows, 2 * c, v.m + i * 4 * c, p->mix_in_bias, dg, g, dm, q->mix_in_bias);
+        round_inputs(rows, 2 * c, r->mix_out, g, g);
         product_weights(rows, c, 2 * c, back, g, q->mix_out);
         sum_rows(rows, c, back, q->mix_out_bias);
         product_weights(rows, 4 * c, c, dm, y, q->mix_in);
@@ -531,24 +588,26 @@ void ui2c_block_backward(int64_t n, int64_t h, int64_t w, int64_t inputs, int64_
     product_weights(s.rows(), c, c, du, v.x, q->in);
     product_back(s.rows(), c, c, du, p->in, 1, dx);
     if (adapts) {
-        product_weights(s.rows(), c, inputs, dx, input, q->adaptor);
+        product_weights(s.rows(), c, inputs, dx, v.input, q->adaptor);
         sum_rows(s.rows(), c, dx, q->adaptor_bias);
         if (input_gradient != nullptr)
             product_back(s.rows(), c, inputs, dx, p->adaptor, 0, input_gradient);
     }
 }
 
-// out [rows, outputs] = input [rows, inputs] * weight^T + bias
+// out [rows, outputs] = rounded input [rows, inputs] * weight^T + bias
 void ui2c_linear_forward(int64_t rows, int64_t inputs, int64_t outputs, const float* weight,
-                         const float* bias, const float* input, float* out) {
+                         const float* bias, const float* rounding, const float* input,
+                         float* rounded, float* out) {
+    round_inputs(rows, inputs, rounding, input, rounded);
     fill_rows(rows, outputs, bias, out);
-    product(rows, outputs, inputs, input, weight, 1, out);
+    product(rows, outputs, inputs, rounded, weight, 1, out);
 }
 
 void ui2c_linear_backward(int64_t rows, int64_t inputs, int64_t outputs, const float* weight,
-                          float* weight_gradient, float* bias_gradient, const float* input,
+                          float* weight_gradient, float* bias_gradient, const float* rounded,
                           const float* out_gradient, float* input_gradient) {
-    product_weights(rows, outputs, inputs, out_gradient, input, weight_gradient);
+    product_weights(rows, outputs, inputs, out_gradient, rounded, weight_gradient);
     sum_rows(rows, outputs, out_gradient, bias_gradient);
     if (input_gradient != nullptr)
         product_back(rows, outputs, inputs, out_gradient, weight, 0, input_gradient);

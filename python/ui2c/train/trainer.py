@@ -30,6 +30,7 @@ from ui2c.train.fused import attach, use_bfloat16
 from ui2c.train.graph import Result, run_clip
 from ui2c.train.logs import RunLog
 from ui2c.train.optimizer import optimizers
+from ui2c.train.quantised import attach as attach_rounding
 from ui2c.train.schedule import Stage, TrainConfig, load_config
 from ui2c.train.shared_sum import sum_over_processes
 from ui2c.train.start import first_weights
@@ -73,6 +74,7 @@ class Trainer:
             self.codec, muon_rate=config.muon_rate, adam_rate=config.adam_rate
         )
         self.average = copy.deepcopy(self.codec).requires_grad_(False)
+        attach_rounding(self.codec)
         reduced = config.precision == "bfloat16"
         if self.device.type == "cpu":
             attach(self.codec, self.optimizers)

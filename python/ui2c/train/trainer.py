@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ui2c.network.blocks import Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import QUALITIES, CodecConfig, config_for, lagrangian_of_row
 from ui2c.network.model import save_model
+from ui2c.train.calibrate import equalise, watched
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources
 from ui2c.train.fused import attach, use_bfloat16
@@ -39,6 +42,7 @@ from ui2c.train.validate import start_validation
 LOG_EVERY = 20
 SAVE_SECONDS = 240
 FIT_BATCHES, FIT_CLIPS = 20, 16
+CALIBRATION_BATCHES, CALIBRATION_CLIPS, CALIBRATION_UNITS = 4, 8, 2
 
 
 def keep_freed_memory() -> None:
@@ -98,6 +102,29 @@ class Trainer:
         for step in range(FIT_BATCHES):
             yield batches.draw(FIT_CLIPS, 1, size, step).frames[:, 1:].cpu()
 
+    def calibration_is_due(self) -> bool:
+        """At the start of each stage, unless the run began from a model that has been calibrated:
+        what begins from nothing changes all the time."""
+        if self.step not in accumulate((s.steps for s in self.config.stages[:-1]), initial=0):
+            return False
+        layers = [m for m in self.codec.modules() if isinstance(m, Pointwise)]
+        return not self.config.init or all(bool((m.equalisation == 1).all()) for m in layers)
+
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Sets equalisations by what the averaged weights make of clips; alike in all processes."""
+        size = self.config.stage_at(self.step).size
+        with watched(self.average) as seen:
+            for number in range(CALIBRATION_BATCHES):
+                batch = self.batches.draw(
+                    CALIBRATION_CLIPS, CALIBRATION_UNITS, size, self.config.steps + number
+                )
+                run_clip(self.average, batch)
+        equalise(self.average, seen)
+        pairs = zip(self.average.buffers(), self.codec.buffers(), strict=True)
+        for calibrated, buffer in pairs:
+            buffer.copy_(calibrated)
+
     def loss(self, batch: Batch, stage: Stage, intra: bool) -> tuple[Tensor, Result]:
         """Mean over the batch of (rate + λ · distortion) / λ^balance."""
         config = self.config
@@ -120,6 +147,8 @@ class Trainer:
 
     def train_step(self) -> Result:
         """One optimiser step; a non-finite gradient is counted and skipped."""
+        if self.calibration_is_due():
+            self.calibrate()
         stage = self.config.stage_at(self.step)
         intra = stage.intra_every > 0 and self.step % stage.intra_every == 0
         count, units = (stage.intra_batch, 1) if intra else (stage.batch, stage.units)
@@ -150,6 +179,7 @@ class Trainer:
     def save(self) -> None:
         """Checkpoint with all state, and the averaged weights as a model file, each whole."""
         state = {
+            "config": self.codec.config.to_dict(),
             "codec": self.codec.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],

@@ -472,8 +472,9 @@ class VideoReader:
     color: tuple[int, int, int]
     """CICP primaries, transfer and matrix, from a tag XCICP=p:t:m; (2, 2, 2) without one."""
     chroma: str
-    """"4:2:0", or "4:2:2", "4:4:4" or "grey", of which `read` makes 4:2:0: every chroma sample is
-    the mean of those it covers, rounded half up; grey gets the middle of the codes."""
+    """"4:2:0", or "4:1:1", "4:2:2", "4:4:4", "4:4:4 with alpha" or "grey", of which `read` makes
+    4:2:0: a chroma sample is the mean of those it covers, rounded half up, 4:1:1 is interpolated
+    in its rows, alpha is left out, grey gets the middle of the codes."""
 
     @staticmethod
     def y4m(path: str) -> VideoReader: ...

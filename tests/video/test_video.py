@@ -3,7 +3,6 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from ui2c import YUV420, CorruptError
 from ui2c.picture.color import halve_chroma, rgb_to_yuv420
 from ui2c.picture.metrics import frame_psnr
 from ui2c.video import Description, check_sink, open_sink, open_source
-from ui2c.video.container import Converter
-from ui2c.video.timing import read_timing, regular_rate
+from ui2c.video.convert import Converter
+from ui2c.video.timing import regular_rate
 
 av = pytest.importorskip("av")
 
@@ -173,30 +172,6 @@ def test_chroma_means() -> None:
     assert halve_chroma(peak, 2, 2).tolist() == [[65535]]
 
 
-class Turned:
-    """A frame of PyAV's that says it is to be turned; PyAV cannot make such."""
-
-    def __init__(self, frame: Any, rotation: int) -> None:
-        self._frame, self.rotation = frame, rotation
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._frame, name)
-
-
-@pytest.mark.parametrize("rotation", [90, -90, 180])
-def test_quarter_turns(rotation: int) -> None:
-    rgb = np.zeros((8, 12, 3), np.uint8)
-    frame = Turned(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p"), rotation)
-    np.frombuffer(frame.planes[0], np.uint8)[0] = 200
-    convert = Converter(frame)
-    picture = convert(frame, None)
-    assert convert.turned == (rotation != 180)
-    assert (picture.width, picture.height) == ((12, 8) if rotation == 180 else (8, 12))
-    # Counterclockwise by 90 degrees the upper left corner comes to the lower left.
-    assert picture.y[{90: (-1, 0), -90: (0, -1), 180: (-1, -1)}[rotation]] == 200
-    assert any("turned by" in note for note in convert.notes)
-
-
 def test_y4m_carries_colour(tmp_path: Path) -> None:
     description = Description(6, 4, 10, full_range=True, color=(9, 16, 9), sample_aspect=(4, 3))
     path = tmp_path / "clip.y4m"
@@ -323,27 +298,6 @@ def test_the_rate_of_a_bare_stream(tmp_path: Path) -> None:
         container.mux(stream.encode())
     source = open_source(path)
     assert (source.description.fps, source.description.frames) == (30, 3)
-
-
-def test_timing_of_packets() -> None:
-    def packet(pts: int | None, size: int = 1, discard: bool = False) -> SimpleNamespace:
-        return SimpleNamespace(pts=pts, size=size, is_discard=discard)
-
-    video = SimpleNamespace(
-        average_rate=Fraction(25), guessed_rate=None, time_base=Fraction(1, 100)
-    )
-
-    def timing(*packets: SimpleNamespace) -> tuple[Fraction | None, int | None]:
-        result = read_timing(SimpleNamespace(demux=lambda _: packets), video)
-        return result.fps, result.frames
-
-    in_order = [packet(pts) for pts in (0, 8, 4, 12)]
-    assert timing(*in_order, packet(None, size=0)) == (25, 4)
-    assert timing(*in_order, packet(50, discard=True)) == (25, 4)
-    assert timing(*in_order, packet(50)) == (None, 5)
-    assert timing(packet(None), packet(None)) == (25, 2)
-    assert timing(packet(7)) == (25, 1)
-    assert timing() == (25, 0)
 
 
 @pytest.mark.parametrize("codec", ["y4m", "libx264", "mpeg4"])

@@ -141,7 +141,15 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     if recon:
         recon.close()
     interrupted = interrupt.requested
-    return finish(arguments, statistics, report, shown, intact.damage, interrupted=interrupted)
+    return finish(
+        arguments,
+        statistics,
+        report,
+        shown,
+        intact.damage,
+        source.losses,
+        interrupted=interrupted,
+    )
 
 
 def _target(arguments: argparse.Namespace, video: Description, total: int | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ui2c.cli.common import (
 from ui2c.options import EFFORTS
 from ui2c.picture.frames import YUV420
 from ui2c.segments.encode import description_options
-from ui2c.video import Description, Source, rebased
+from ui2c.video import ON_ERROR, Description, Source, rebased
 
 SINGLE = "-single"
 """Ends the names of models with one frame per unit."""
@@ -69,6 +69,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--input-depth", type=integer(8, 16), metavar="N", help="bits per sample of raw video (8)"
     )
     group.add_argument("--fps", type=rate, metavar="R", help="frame rate, over what IN says")
+    group.add_argument(
+        "--stream",
+        type=integer(0),
+        metavar="N",
+        help="video stream number N, from 0 (the one that FFmpeg takes)",
+    )
+    group.add_argument(
+        "--on-error",
+        choices=ON_ERROR,
+        default="stop",
+        help="at damage in IN: code what came before it (default), or go on after it",
+    )
+    group.add_argument(
+        "--resize",
+        action="store_true",
+        help="where the picture's size changes, scale to that of the first",
+    )
     add_machine_options(parser)
     group = parser.add_argument_group("many cores, many machines")
     group.add_argument(
@@ -146,6 +163,8 @@ def check_target(arguments: argparse.Namespace) -> None:
     arguments.segments = arguments.jobs is not None or arguments.cluster is not None
     if arguments.segments and (arguments.passes == 2 or arguments.recon):
         raise UsageError("--jobs and --cluster go with neither two passes nor --recon")
+    if arguments.segments and arguments.on_error == "skip":
+        raise UsageError("--on-error skip does not go with --jobs and --cluster")
     if arguments.segment and not arguments.segments:
         raise UsageError("--segment goes with --jobs or --cluster")
     if arguments.passes == 2 and not os.path.isfile(arguments.input):
@@ -156,7 +175,8 @@ def source_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments for `open_source`."""
     width, height = arguments.input_res or (None, None)
     size = {"width": width, "height": height, "bit_depth": arguments.input_depth}
-    return {**size, "fps": arguments.fps}
+    reading = {name: getattr(arguments, name) for name in ("fps", "stream", "on_error", "resize")}
+    return size | reading
 
 
 def selected(arguments: argparse.Namespace, source: Source) -> Iterator[YUV420]:

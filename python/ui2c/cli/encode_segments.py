@@ -74,4 +74,12 @@ def encode_in_segments(
                 return INTERRUPTED
         output.commit()
         interrupted = interrupt.requested
-        return finish(arguments, statistics, report, shown, intact.damage, interrupted=interrupted)
+        return finish(
+            arguments,
+            statistics,
+            report,
+            shown,
+            intact.damage,
+            source.losses,
+            interrupted=interrupted,
+        )

@@ -82,10 +82,14 @@ def finish(
     report: CsvReport | None,
     shown: Progress,
     damage: Error | None,
+    losses: Sequence[str] = (),
     *,
     interrupted: bool,
 ) -> int:
-    """Ends the reports, says what was coded and why there is no more of it; the exit code."""
+    """Ends the reports, says what was coded and why there is no more of it; the exit code.
+
+    `losses` are what of the input could not be read and was passed over.
+    """
     if report:
         report.write(statistics.units)
         report.file.commit()
@@ -98,6 +102,8 @@ def finish(
     if not arguments.quiet and arguments.progress != "json":
         print(summary(statistics, seconds), file=sys.stderr)
     frames = statistics.frames
+    for loss in losses:
+        complain(loss)
     if interrupted:
         note(
             f"interrupted after {counted(frames)}, which {arguments.output} holds",
@@ -110,4 +116,4 @@ def finish(
     if not frames and arguments.frames != 0:
         skipped = f" after the first {arguments.skip}" if arguments.skip else ""
         note(f"{arguments.input} has no frame{skipped}", quiet=arguments.quiet)
-    return 0
+    return 1 if losses else 0

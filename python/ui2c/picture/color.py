@@ -92,6 +92,22 @@ def halve_chroma(plane: Plane, rows: int, columns: int) -> Plane:
     return halved
 
 
+def quarter_to_half(plane: Plane, width: int) -> Plane:
+    """A chroma plane of 4:1:1, all rows and a quarter of luma's columns, as 4:2:0 `width` wide.
+
+    A sample is as wide as two: both are interpolated, three parts of it and one of its neighbour on
+    that side. Rows are paired as `halve_chroma` does. All of it is rounded once, half up.
+    """
+    height, wide = plane.shape
+    rows = np.pad(plane.astype(np.uint32), ((0, height % 2), (1, 1)), mode="edge")
+    pairs = rows[0::2] + rows[1::2]
+    doubled = np.empty((len(pairs), 2 * wide), np.uint32)
+    doubled[:, 0::2] = 3 * pairs[:, 1:-1] + pairs[:, :-2]
+    doubled[:, 1::2] = 3 * pairs[:, 1:-1] + pairs[:, 2:]
+    halved: Plane = ((doubled[:, :width] + 4) >> 3).astype(plane.dtype)
+    return halved
+
+
 def yuv420_to_rgb(frame: YUV420, *, matrix: int = 1) -> NDArray[np.uint8]:
     """A 4:2:0 picture of any bit depth as RGB, uint8 `[height, width, 3]`."""
     weights = luma_weights(matrix)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+from ui2c.errors import CorruptError, UnsupportedError
+from ui2c.picture.frames import YUV420
+from ui2c.video.convert import Converter
+from ui2c.video.description import Description
+from ui2c.video.streams import choose, list_streams
+from ui2c.video.timing import DEFAULT_RATE, Clock, Timing, guessed_time, read_timing
 
-from ui2c.errors import CorruptError
-from ui2c.picture.color import BT709, halve_chroma, rgb_to_yuv420
-from ui2c.picture.frames import YUV420, chroma_size
-from ui2c.video.description import Description, conversion_note
-from ui2c.video.timing import Timing, read_timing
-
-if TYPE_CHECKING:
-    from ui2c._core import Plane
-
-PLANAR = re.compile(r"yuvj?(420|422|444|440|411|410)p(\d+le)?|gray(\d+le)?")
-SUBSAMPLED = {"420": (2, 2), "422": (1, 2), "444": (1, 1), "440": (2, 1)}
-"""By FFmpeg's names: luma rows and columns that a chroma sample stands for."""
 MIN_SEEK = 50
 """Frames that it takes for seeking to be worth while."""
-FULL_RANGE = 2
-"""FFmpeg's number for the full range of codes; its numbers for colours are those of CICP."""
 
 
 def import_av() -> ModuleType:
@@ -41,98 +33,196 @@ def import_av() -> ModuleType:
 
 
 class ContainerSource:
-    """Pictures of the first video stream of a file."""
+    """Pictures of one video stream of a file.
 
-    def __init__(self, path: str, fps: Fraction | None = None) -> None:
+    `stream` is its number among the video streams; unless given, the one that FFmpeg takes.
+    Where pictures come at a constant rate, one that cannot be decoded leaves no gap: the one before
+    it is shown again. With `skip_damage` decoding goes on after an error. With `resize` pictures
+    that change their size are scaled to that of the first.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        fps: Fraction | None = None,
+        *,
+        stream: int | None = None,
+        skip_damage: bool = False,
+        resize: bool = False,
+    ) -> None:
         self._path = path
         self._av = import_av()
-        # A pipe with a name is not to be opened twice.
-        timing = self._timing() if os.path.isfile(path) or not fps else None
-        self._regular = timing.fps if timing else None
-        """The true rate, which tells where to seek."""
-        if fps:
-            timing = Timing(fps, 1 / fps, timing.frames if timing else None)
-        assert timing is not None
+        self._stream = stream
+        self._skip_damage = skip_damage
+        self.notes: list[str] = []
+        self.damaged = 0
+        self.repeated = 0
+        # A pipe cannot be read twice: its frames have the times that they come with.
+        self._timing = self._survey() if os.path.isfile(path) else None
         self._container, video = self._open()
-        self._decoded = self._container.decode(video)
-        self._first: Any = None
-        try:
-            first = self._decode()
-        except StopIteration:
-            raise CorruptError(f"{path} holds no picture") from None
-        self._first = first
-        self._last_time = 0
-        self._origin = first.pts or 0
-        self._convert = Converter(first)
-        sides, aspect = (first.width, first.height), _aspect(video.sample_aspect_ratio)
-        if self._convert.turned:
-            sides, aspect = sides[::-1], aspect[::-1]
+        self._packets = self._demux(self._container, video)
+        self._pending: list[Any] = []
+        first = self._first_frame()
+        if first is None:
+            raise CorruptError(f"{path} holds no picture")
+        self._pending.insert(0, first)
+        self._begin(video, first)
+        still = self._container.format.name.endswith("_pipe")
+        self._convert = Converter(first, resize=resize, still=still)
+        timing = self._timing or Timing(None, video.time_base, None)
+        frames = timing.frames
+        if frames is not None and timing.times:
+            frames -= self._origin_slot
         self.description = Description(
-            width=sides[0],
-            height=sides[1],
+            width=self._convert.size[0],
+            height=self._convert.size[1],
             bit_depth=self._convert.bit_depth,
-            fps=timing.fps,
-            timebase=timing.timebase,
-            sample_aspect=aspect,
+            fps=fps or timing.fps,
+            timebase=1 / fps if fps else timing.timebase,
+            sample_aspect=self._convert.shown(_aspect(video.sample_aspect_ratio)),
             full_range=self._convert.full_range,
             color=self._convert.color,
-            frames=timing.frames,
+            frames=frames,
         )
-        self.notes = [f"{path}: {note}" for note in (*self._convert.notes, *_ignored(first))]
+        self._say(*self._convert.notes)
+        if first.interlaced_frame:
+            self._say("interlaced, both fields are coded as one picture")
+        self._say_of_times(timing, fps)
+
+    def _begin(self, video: Any, first: Any) -> None:
+        """What holds before the first frame is taken."""
+        self._origin = guessed_time(first, video) or 0
+        self._origin_slot = self._timing.slot(self._origin) if self._timing else 0
+        self._taken = 0
+        """Frames taken, which is also the number of the next where they come regularly."""
+        self._shown: Any = None
+        """The frame that has been given last."""
+        self._last_time = 0
+        rate = self._timing.fps if self._timing else None
+        period = 1 / (rate or video.guessed_rate or DEFAULT_RATE)
+        self._period = max(1, round(period / video.time_base))
+        self._video = video
+
+    def _say_of_times(self, timing: Timing, fps: Fraction | None) -> None:
+        if timing.joined:
+            self._say("its clock starts anew on the way; what follows is shown right after")
+        if timing.stays is not None and not fps:
+            self._say(
+                f"its last frame, to be shown for {float(timing.stays):.6g} s, is shown as long "
+                "as the others"
+            )
+
+    def _say(self, *notes: str) -> None:
+        said = (f"{self._path}: {note}" for note in notes)
+        self.notes += (note for note in said if note not in self.notes)
 
     def __iter__(self) -> Iterator[YUV420]:
         return self
 
     def __next__(self) -> YUV420:
-        frame = self._decode()
-        if self.description.fps is not None:
-            return self._convert(frame, None)
-        # A frame without a time, or out of order, is shown right after the one before.
-        time = self._last_time if frame.pts is None else frame.pts - self._origin
-        self._last_time = max(self._last_time, time)
-        return self._convert(frame, self._last_time)
+        frame = self._take()
+        if frame is None:
+            raise StopIteration
+        pts = None if self.description.fps is not None else self._last_time
+        try:
+            return self._convert(frame, pts)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{self._path}, frame {self._taken - 1}: {error}") from None
+
+    @property
+    def losses(self) -> list[str]:
+        """What could not be decoded, a sentence each, as far as has been read."""
+        said = []
+        if self.damaged:
+            said.append(
+                f"{self._path}: {self.damaged} damaged {_packets(self.damaged)} left out"
+            )
+        if self.repeated:
+            said.append(
+                f"{self._path}: {_frames(self.repeated)} could not be decoded; the one before is "
+                "shown again"
+            )
+        return said
 
     def skip(self, count: int) -> None:
-        """Seeks where frames come regularly, if the keyframe found is where it should be."""
-        if self._first is not None and self._regular is not None and count >= MIN_SEEK:
-            if self._seek(count):
+        """Seeks where frames come regularly and decoding may begin on the way."""
+        if self._taken == 0 and count >= MIN_SEEK and (place := self._place(count)):
+            if self._seek(*place):
+                self._taken = count
                 return
-            self._container.close()
-            self._container, video = self._open()
-            self._decoded = self._container.decode(video)
-            self._first = None
+            self._reopen()
         for _ in range(count):
-            try:
-                frame = self._decode()
-            except StopIteration:
+            if self._take() is None:
                 return
-            if frame.pts is not None:
-                self._last_time = max(self._last_time, frame.pts - self._origin)
-
-    def _seek(self, count: int) -> bool:
-        """Makes frame number `count`, from the first, the next; False if it was not found.
-
-        Decoding begins at a keyframe, from where a decoder gives what it gives from the start.
-        """
-        assert self._regular is not None
-        video = self._container.streams.video[0]
-        tick = 1 / (self._regular * video.time_base)
-        wanted = self._origin + round(count * tick)
-        try:
-            self._container.seek(wanted, stream=video)
-            self._decoded = self._container.decode(video)
-            for frame in self._decoded:
-                if frame.pts is None or frame.pts > wanted + tick / 2:
-                    return False
-                if frame.pts >= wanted - tick / 2:
-                    self._first = frame
-                    return True
-        except self._av.FFmpegError:
-            pass
-        return False
 
     def close(self) -> None:
         self._container.close()
+
+    def _take(self) -> Any:
+        """The frame to be shown next, None at the end; `_last_time` is when."""
+        frame = self._next_frame()
+        if frame is None:
+            return None
+        time = guessed_time(frame, self._video)
+        if self._timing is None or not self._timing.fps:
+            # A frame without a time comes when it is its turn, one out of order at once.
+            if self._taken:
+                time = self._last_time + self._period if time is None else time - self._origin
+            else:
+                time = 0
+            self._last_time = max(self._last_time, time)
+        elif self._timing.times and time is not None:
+            if self._timing.slot(time) - self._origin_slot > self._taken and self._shown:
+                self._pending.insert(0, frame)
+                frame = self._shown
+                self.repeated += 1
+        self._taken += 1
+        self._shown = frame
+        return frame
+
+    def _reopen(self) -> None:
+        """Back to before the first frame."""
+        self._container.close()
+        self._container, video = self._open()
+        self._packets = self._demux(self._container, video)
+        self._pending = []
+        self.damaged = self.repeated = 0
+        first = self._first_frame()
+        self._pending = [first, *self._pending] if first is not None else []
+        self._begin(video, first)
+
+    def _place(self, number: int) -> tuple[int, int] | None:
+        """When a frame, counted from the first, is shown, and the time of a packet before it from
+        where a decoder gives what it gives from the start; None where that is not known."""
+        timing, slot = self._timing, self._origin_slot + number
+        if timing is None or not timing.fps or slot >= len(timing.times):
+            return None
+        entry = timing.entry(timing.times[slot])
+        return None if entry is None or entry <= self._origin else (timing.times[slot], entry)
+
+    def _seek(self, wanted: int, entry: int) -> bool:
+        """Makes the frame of that time the next; False if it was not found."""
+        try:
+            self._container.seek(entry, stream=self._video)
+            self._packets = self._demux(self._container, self._video)
+            for packet in self._packets:
+                if packet.pts == entry and packet.is_keyframe:
+                    break
+                if packet.dts is not None and packet.dts > entry:
+                    return False
+            else:
+                return False
+            self._pending = list(packet.decode())
+            while (frame := self._next_frame()) is not None:
+                time = guessed_time(frame, self._video)
+                if time is None or time > wanted:
+                    return False
+                if time == wanted:
+                    self._pending.insert(0, frame)
+                    return True
+        except (self._av.FFmpegError, CorruptError):
+            pass
+        return False
 
     def _open(self) -> tuple[Any, Any]:
         try:
@@ -141,128 +231,109 @@ class ContainerSource:
             raise CorruptError(
                 f"{self._path} is not a video that FFmpeg can read ({_explain(error)})"
             ) from None
-        if not container.streams.video:
+        streams = container.streams.video
+        if not streams:
             container.close()
             raise CorruptError(f"{self._path} has no video stream")
-        video = container.streams.video[0]
-        video.thread_type = "AUTO"
+        number = choose(streams) if self._stream is None else self._stream
+        if not 0 <= number < len(streams):
+            listed = list_streams(streams)
+            container.close()
+            raise ValueError(f"{self._path} has no video stream {number}, only {listed}")
+        if len(streams) > 1 and self._stream is None:
+            # The next time the same one is to be taken, without a word.
+            self._stream = number
+            self._say(f"stream {number} is taken of its video streams ({list_streams(streams)})")
+        video = streams[number]
+        # With threads for frames it is not told which packet an error is about.
+        video.thread_type = "SLICE" if self._skip_damage else "AUTO"
         return container, video
 
-    def _timing(self) -> Timing:
+    def _demux(self, container: Any, video: Any, clock: Clock | None = None) -> Iterator[Any]:
+        """The packets of the stream, their times made those of one clock."""
+        clock = clock or self._clock(container, video)
+        for packet in container.demux(video):
+            clock(packet)
+            yield packet
+
+    def _clock(self, container: Any, video: Any) -> Clock:
+        period = 1 / (video.guessed_rate or video.average_rate or DEFAULT_RATE)
+        forward = bool(container.format.flags & self._av.format.Flags.ts_discont.value)
+        return Clock(video.time_base, period, forward=forward)
+
+    def _survey(self) -> Timing:
         container, video = self._open()
         try:
-            return read_timing(container, video)
+            clock = self._clock(container, video)
+            return read_timing(self._demux(container, video, clock), video, clock)
         except self._av.FFmpegError as error:
             raise CorruptError(f"{self._path} is damaged ({_explain(error)})") from None
         finally:
             container.close()
 
-    def _decode(self) -> Any:
-        if self._first is not None:
-            frame, self._first = self._first, None
-            return frame
+    def _next_frame(self) -> Any:
+        """The next frame that the decoder gives, None at the end."""
+        while not self._pending:
+            try:
+                packet = next(self._packets, None)
+            except self._av.FFmpegError as error:
+                raise self._damaged(error) from None
+            if packet is None:
+                return None
+            try:
+                self._pending = list(packet.decode())
+            except self._av.EOFError:
+                return None
+            except self._av.FFmpegError as error:
+                if self._skip_damage:
+                    self.damaged += 1
+                else:
+                    raise self._damaged(error) from None
+        return self._pending.pop(0)
+
+    def _first_frame(self) -> Any:
+        """The first frame that the decoder gives, None if there is none.
+
+        Where the file begins amid a stream, what stands before the first keyframe builds on what
+        is not there, and is passed over.
+        """
         try:
-            return next(self._decoded)
+            begins = next(self._packets, None)
+            if begins is None:
+                return None
+            self._packets = itertools.chain([begins], self._packets)
+            if begins.is_keyframe:
+                return self._next_frame()
+            for number, packet in enumerate(self._packets):
+                # With threads an error may be that of a packet before: all are passed over.
+                with suppress(self._av.FFmpegError):
+                    self._pending = list(packet.decode())
+                if self._pending:
+                    if number:
+                        self._say(
+                            "it begins without a keyframe; what builds on what is not there "
+                            "is passed over"
+                        )
+                    return self._pending.pop(0)
         except self._av.FFmpegError as error:
-            raise CorruptError(f"{self._path} is damaged ({_explain(error)})") from None
+            raise self._damaged(error) from None
+        return None
+
+    def _damaged(self, error: Any) -> CorruptError:
+        return CorruptError(f"{self._path} is damaged ({_explain(error)})")
 
 
-class Converter:
-    """Makes YUV420 of PyAV's frames, all of the kind of the first.
+def _packets(count: int) -> str:
+    return "packet is" if count == 1 else "packets are"
 
-    Planar 4:2:0 is taken as it is; of planar 4:2:2, 4:4:0, 4:4:4 and grey chroma is halved, and RGB
-    converted, as `ui2c.picture.color` does, the rest by FFmpeg. A rotation by
-    quarter turns, as of telephones held upright, is applied.
-    """
 
-    def __init__(self, first: Any) -> None:
-        name = first.format.name
-        self.notes: list[str] = []
-        self.bit_depth = max(8, first.format.components[0].bits)
-        self.full_range = first.color_range == FULL_RANGE or name.startswith("yuvj")
-        self.color = (first.color_primaries, first.color_trc, first.colorspace)
-        self._rgb = first.format.is_rgb
-        self._turns = _quarter_turns(first)
-        planar = PLANAR.fullmatch(name)
-        self._halve = (1, 1)
-        self._grey = False
-        if self._rgb:
-            self.bit_depth, self.full_range, self.color = 8, False, BT709
-            self.notes.append(f"converted from {name} to 8-bit 4:2:0, BT.709, limited range")
-        elif planar and name.startswith("gray"):
-            self._format, self._grey = name, True
-            self.notes.append(conversion_note("grey"))
-        elif planar and planar[1] in SUBSAMPLED:
-            self._format = name
-            rows, columns = SUBSAMPLED[planar[1]]
-            self._halve = 2 // rows, 2 // columns
-            if planar[1] != "420":
-                self.notes.append(conversion_note(":".join(planar[1])))
-        else:
-            depth = f"{self.bit_depth}le" if self.bit_depth > 8 else ""
-            self._format = f"yuv{'j' if self.full_range and not depth else ''}420p{depth}"
-            self.notes.append(f"converted from {name} to {self._format} by FFmpeg")
-        if self._turns:
-            self.notes.append(f"turned by {90 * self._turns} degrees, as it asks to be shown")
-
-    @property
-    def turned(self) -> bool:
-        """Whether width and height change places."""
-        return bool(self._turns % 2)
-
-    def __call__(self, frame: Any, pts: int | None) -> YUV420:
-        planes = self._planes(frame)
-        if self._turns:
-            planes = tuple(np.ascontiguousarray(np.rot90(p, self._turns)) for p in planes)
-        y, u, v = planes
-        return YUV420(y, u, v, self.bit_depth, self.full_range, pts)
-
-    def _planes(self, frame: Any) -> tuple[Plane, ...]:
-        if self._rgb:
-            return rgb_to_yuv420(frame.to_ndarray(format="rgb24")).planes
-        if frame.format.name != self._format:
-            frame = frame.reformat(
-                format=self._format,
-                src_color_range=frame.color_range,
-                dst_color_range=frame.color_range,
-            )
-        y = self._plane(frame.planes[0], frame.width, frame.height)
-        width, height = chroma_size(frame.width, frame.height)
-        if self._grey:
-            middle = np.full((height, width), 1 << (self.bit_depth - 1), y.dtype)
-            return y, middle, middle.copy()
-        rows, columns = self._halve
-        stored = (width if columns == 1 else frame.width, height if rows == 1 else frame.height)
-        u, v = (self._plane(plane, *stored) for plane in frame.planes[1:3])
-        if rows * columns == 1:
-            return y, u, v
-        return y, halve_chroma(u, rows, columns), halve_chroma(v, rows, columns)
-
-    def _plane(self, plane: Any, width: int, height: int) -> np.ndarray[Any, Any]:
-        dtype = np.dtype(np.uint8 if self.bit_depth == 8 else "<u2")
-        rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-        return rows[:height, :width].astype(dtype.newbyteorder("="))
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _explain(error: Any) -> str:
     """FFmpeg's words without number and path."""
     return str(error.strerror or error).removesuffix(".").lower()
-
-
-def _ignored(frame: Any) -> list[str]:
-    """What the file asks for that is not done."""
-    notes = []
-    if (rotation := getattr(frame, "rotation", 0)) % 90:
-        notes.append(f"its rotation by {rotation} degrees is not applied")
-    if frame.interlaced_frame:
-        notes.append("interlaced, both fields are coded as one picture")
-    return notes
-
-
-def _quarter_turns(frame: Any) -> int:
-    """Counterclockwise, 0 to 3; FFmpeg's angles count in the same direction."""
-    rotation = getattr(frame, "rotation", 0)
-    return 0 if rotation % 90 else rotation // 90 % 4
 
 
 def _aspect(value: Fraction | None) -> tuple[int, int]:

@@ -37,4 +37,6 @@ def conversion_note(chroma: str) -> str:
     """What is done with a chroma format other than 4:2:0."""
     if chroma == "grey":
         return "grey, coded as 4:2:0 without colour"
+    if chroma == "4:1:1":
+        return "converted from 4:1:1 to 4:2:0, chroma interpolated in its rows, a mean of two rows"
     return f"converted from {chroma} to 4:2:0, each chroma sample the mean of those it covers"

@@ -14,7 +14,8 @@ import numpy as np
 from ui2c import _core
 from ui2c.files import StagedFile, naming
 from ui2c.picture.frames import YUV420
-from ui2c.video.container import FULL_RANGE, import_av
+from ui2c.video.container import import_av
+from ui2c.video.convert import FULL_RANGE
 from ui2c.video.description import Description
 from ui2c.video.timing import DEFAULT_RATE
 

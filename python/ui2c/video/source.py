@@ -13,10 +13,13 @@ from ui2c import _core
 from ui2c.errors import CorruptError, Error
 from ui2c.picture.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
+from ui2c.video.timing import RATES
 
 Y4M_MAGIC = b"YUV4MPEG2 "
 UI2C_MAGIC = b"\x8bUI2C\r\n\x1a"
 MAX_Y4M_HEADER = 1 << 12
+ON_ERROR = ("stop", "skip")
+"""What to do about what cannot be decoded."""
 
 
 class Source(Protocol):
@@ -25,6 +28,11 @@ class Source(Protocol):
     description: Description
     notes: list[str]
     """What the user should know of how the file is read, a sentence each."""
+
+    @property
+    def losses(self) -> list[str]:
+        """What could not be read and was passed over, a sentence each, as far as has been read."""
+        ...
 
     def __iter__(self) -> Iterator[YUV420]: ...
     def __next__(self) -> YUV420: ...
@@ -42,17 +50,27 @@ def open_source(
     height: int | None = None,
     bit_depth: int | None = None,
     fps: Fraction | None = None,
+    stream: int | None = None,
+    on_error: str = "stop",
+    resize: bool = False,
 ) -> Source:
     """Opens a video.
 
     A file is y4m if it begins like one, raw planar 4:2:0 if it ends in .yuv (8 bits, or 9 to 16 in
     two little-endian bytes), otherwise whatever PyAV can read. Standard input, "-", is y4m, or
     raw where width and height are given. `width`, `height` and `bit_depth` are for raw video only;
-    `fps` replaces what the file says.
+    `fps` replaces what the file says. Of more than one video stream the one with the number
+    `stream`, from 0, is read; unless given, the one that FFmpeg takes.
+
+    Reading ends with an error at what cannot be decoded, or goes on after it with `on_error`
+    "skip"; and where the picture's size changes, unless `resize` scales it to that of the first.
+    In y4m and raw files neither can be.
 
     Raises OSError where the file cannot be read, an error of `ui2c.errors` where it is not what it
     should be, ValueError where an argument is missing or too much.
     """
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, not {on_error!r}")
     path = os.fspath(path)
     geometry = width is not None or height is not None or bit_depth is not None
     if path == "-":
@@ -64,6 +82,8 @@ def open_source(
         if begin.startswith(UI2C_MAGIC):
             raise CorruptError(f"{path} is a ui2c stream: ui2c decode makes a video of it")
         raw = not y4m and Path(path).suffix.lower() == ".yuv"
+    if stream and (raw or y4m):
+        raise ValueError(f"{display_name(path)} has one video stream, number 0, not {stream}")
     if raw:
         if width is None or height is None:
             raise ValueError(
@@ -79,7 +99,9 @@ def open_source(
         return _open_y4m(path, fps)
     from ui2c.video.container import ContainerSource
 
-    return ContainerSource(path, fps)
+    return ContainerSource(
+        path, fps, stream=stream, skip_damage=on_error == "skip", resize=resize
+    )
 
 
 def display_name(path: str) -> str:
@@ -125,6 +147,10 @@ class CoreSource:
         with reading(self._path):
             self._count += self._reader.skip(count)
 
+    @property
+    def losses(self) -> list[str]:
+        return []
+
     def close(self) -> None:
         """Nothing to do: the reader goes with the object."""
 
@@ -150,11 +176,17 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
         raise CorruptError(f"{error} (ffmpeg -i IN -f yuv4mpegpipe - makes one)") from error
     numerator, denominator = reader.frame_rate
     if fps is None:
-        fps = Fraction(numerator, denominator) if numerator and denominator else Fraction(25)
-    header = 0
+        fps = Fraction(numerator, denominator)
+        if not RATES[0] <= fps <= RATES[1]:
+            raise CorruptError(
+                f"{display_name(path)}: {numerator}:{denominator} is no frame rate "
+                "(of the command: --fps R gives another)"
+            )
+    header = begin = 0
     if os.path.isfile(path):
         with open(path, "rb") as file:
             header = len(file.readline(MAX_Y4M_HEADER))
+            begin = len(file.readline(MAX_Y4M_HEADER))
     size = frame_bytes(reader.width, reader.height, reader.bit_depth, reader.chroma)
     description = Description(
         reader.width,
@@ -165,7 +197,7 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
         reader.sample_aspect,
         bool(reader.full_range),
         reader.color,
-        _whole_frames(path, header, len("FRAME\n") + size),
+        _whole_frames(path, header, begin + size),
     )
     source = CoreSource(path, reader, description)
     if reader.chroma != "4:2:0":
@@ -183,7 +215,12 @@ def frame_bytes(width: int, height: int, bit_depth: int, chroma: str = "4:2:0") 
     chroma_width, chroma_height = {
         "4:2:0": chroma_size(width, height),
         "4:2:2": ((width + 1) // 2, height),
+        "4:1:1": ((width + 3) // 4, height),
         "4:4:4": (width, height),
+        "4:4:4 with alpha": (width, height),
         "grey": (0, 0),
     }[chroma]
-    return (width * height + 2 * chroma_width * chroma_height) * (1 if bit_depth == 8 else 2)
+    samples = width * height + 2 * chroma_width * chroma_height
+    if chroma == "4:4:4 with alpha":
+        samples += width * height
+    return samples * (1 if bit_depth == 8 else 2)

@@ -7,8 +7,12 @@ pub enum Chroma {
     Half,
     /// 4:2:2, all rows, half of the columns.
     HalfColumns,
+    /// 4:1:1, all rows, a quarter of the columns.
+    QuarterColumns,
     /// 4:4:4.
     Full,
+    /// 4:4:4, and a plane of opacity after it, which is not read.
+    FullAlpha,
     /// No chroma planes: grey.
     None,
 }
@@ -19,7 +23,9 @@ impl Chroma {
         match self {
             Self::Half => "4:2:0",
             Self::HalfColumns => "4:2:2",
+            Self::QuarterColumns => "4:1:1",
             Self::Full => "4:4:4",
+            Self::FullAlpha => "4:4:4 with alpha",
             Self::None => "grey",
         }
     }
@@ -29,15 +35,22 @@ impl Chroma {
         match self {
             Self::Half => (height.div_ceil(2), width.div_ceil(2)),
             Self::HalfColumns => (height, width.div_ceil(2)),
-            Self::Full => (height, width),
+            Self::QuarterColumns => (height, width.div_ceil(4)),
+            Self::Full | Self::FullAlpha => (height, width),
             Self::None => (0, 0),
         }
+    }
+
+    /// Samples of a picture that stand after its chroma.
+    pub(super) fn alpha(self, (height, width): (usize, usize)) -> usize {
+        if self == Self::FullAlpha { height * width } else { 0 }
     }
 
     /// A chroma plane of the file as one of 4:2:0, for luma of that (height, width).
     ///
     /// Each sample is the mean, rounded half up, of those that it covers; at odd edges the last row
-    /// or column counts twice. Grey becomes the middle of the codes.
+    /// or column counts twice. A sample of 4:1:1 is as wide as two: both are interpolated, three
+    /// parts of it and one of its neighbour on that side. Grey becomes the middle of the codes.
     pub(super) fn halve<T>(self, plane: Vec<T>, luma: (usize, usize), bit_depth: u8) -> Vec<T>
     where
         T: Copy + Into<u32> + TryFrom<u32>,
@@ -60,7 +73,14 @@ impl Chroma {
             for column in 0..width {
                 let pair = |column| at(2 * row, column) + at(2 * row + 1, column);
                 halved.push(sample(match self {
-                    Self::Full => (pair(2 * column) + pair(2 * column + 1) + 2) >> 2,
+                    Self::Full | Self::FullAlpha => {
+                        (pair(2 * column) + pair(2 * column + 1) + 2) >> 2
+                    }
+                    Self::QuarterColumns => {
+                        let wide = column / 2;
+                        let next = if column % 2 == 0 { wide.saturating_sub(1) } else { wide + 1 };
+                        (3 * pair(wide) + pair(next) + 4) >> 3
+                    }
                     _ => (pair(column) + 1) >> 1,
                 }));
             }

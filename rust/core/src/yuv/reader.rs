@@ -41,7 +41,7 @@ impl Reader {
 
     /// # Errors
     /// `Corrupt` or `Truncated` if it is no y4m file, `Unsupported` if it is not progressive
-    /// or its chroma is not 4:2:0, 4:2:2, 4:4:4 or absent, `Io`.
+    /// or its chroma is not 4:2:0, 4:1:1, 4:2:2, 4:4:4 or absent, `Io`.
     pub fn from_y4m(input: Box<dyn BufRead + Send + Sync>) -> Result<Self> {
         Self::begin_y4m(Input::Other(input))
     }
@@ -88,9 +88,11 @@ impl Reader {
         let size = chroma.plane(luma);
         let frame = if depth == 8 {
             let (y, u, v) = (self.bytes(luma, 1)?, self.bytes(size, 1)?, self.bytes(size, 1)?);
+            self.pass(chroma.alpha(luma) as u64)?;
             Frame::Bits8([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         } else {
             let (y, u, v) = (self.words(luma)?, self.words(size)?, self.words(size)?);
+            self.pass(2 * chroma.alpha(luma) as u64)?;
             Frame::Bits16([y, chroma.halve(u, luma, depth), chroma.halve(v, luma, depth)])
         };
         self.frames += 1;
@@ -105,20 +107,24 @@ impl Reader {
     pub fn skip(&mut self, count: u64) -> Result<u64> {
         let luma = self.format.planes()[0];
         let chroma = self.chroma.plane(luma);
+        let alpha = self.chroma.alpha(luma) as u64;
         let samples = luma.0 as u64 * luma.1 as u64 + 2 * chroma.0 as u64 * chroma.1 as u64;
-        let size = samples * if self.format.bit_depth == 8 { 1 } else { 2 };
+        let size = (samples + alpha) * if self.format.bit_depth == 8 { 1 } else { 2 };
         for skipped in 0..count {
             if !self.begin_frame()? {
                 return Ok(skipped);
             }
-            let passed = self.input.pass(size)?;
-            self.offset += passed;
-            if passed < size {
-                return Err(self.truncated());
-            }
+            self.pass(size)?;
             self.frames += 1;
         }
         Ok(count)
+    }
+
+    /// Passes over bytes that must be there.
+    fn pass(&mut self, size: u64) -> Result<()> {
+        let passed = self.input.pass(size)?;
+        self.offset += passed;
+        if passed < size { Err(self.truncated()) } else { Ok(()) }
     }
 
     /// Reads what stands before a frame; false at the end.
@@ -174,7 +180,7 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// A line without its end; None at the end of the file.
+    /// A line without its end, LF or CR LF; None at the end of the file.
     fn line(&mut self) -> Result<Option<Vec<u8>>> {
         let start = self.offset;
         let mut line = Vec::new();
@@ -182,7 +188,10 @@ impl Reader {
         self.offset += line.len() as u64;
         match line.pop() {
             None => Ok(None),
-            Some(b'\n') => Ok(Some(line)),
+            Some(b'\n') => {
+                line.pop_if(|last| *last == b'\r');
+                Ok(Some(line))
+            }
             Some(_) if line.len() + 1 == y4m::MAX_LINE => {
                 Err(Error::corrupt(start, "y4m line is too long"))
             }

@@ -69,8 +69,8 @@ def rounded_to_fit(layer: Pointwise, inputs: Inputs) -> None:
         best = torch.where(better[:, None], integers * scale, best)
         least = torch.where(better, error, least)
     moved = (best - weight) * factor
-    layer.weight += moved.float()
-    layer.bias -= (moved @ inputs.mean()).float()
+    layer.weight.add_(moved.float())
+    layer.bias.sub_((moved @ inputs.mean()).float())
 
 
 def squared_error(difference: Tensor, covariance: Tensor) -> Tensor:

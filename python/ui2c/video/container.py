@@ -62,13 +62,18 @@ class ContainerSource:
         self._container, video = self._open()
         self._packets = self._demux(self._container, video)
         self._pending: list[Any] = []
+        self._packet: Any = None
+        """The one that frames were last made from."""
         first = self._first_frame()
         if first is None:
             raise CorruptError(f"{path} holds no picture")
         self._pending.insert(0, first)
         self._begin(video, first)
-        still = self._container.format.name.endswith("_pipe")
-        self._convert = Converter(first, resize=resize, still=still)
+        self._convert = Converter(first, self._picture(), resize=resize)
+        if self._timing is None and first.pts is None:
+            # Nothing but the nominal rate tells when such frames are shown.
+            rate = video.guessed_rate or video.average_rate or DEFAULT_RATE
+            self._timing = Timing(rate, 1 / rate, None)
         timing = self._timing or Timing(None, video.time_base, None)
         frames = timing.frames
         if frames is not None and timing.times:
@@ -125,9 +130,13 @@ class ContainerSource:
             raise StopIteration
         pts = None if self.description.fps is not None else self._last_time
         try:
-            return self._convert(frame, pts)
+            return self._convert(frame, pts, self._picture())
         except UnsupportedError as error:
             raise UnsupportedError(f"{self._path}, frame {self._taken - 1}: {error}") from None
+
+    def _picture(self) -> Any:
+        """The file that the frame just taken was made from, if it is one picture."""
+        return self._packet if _still(self._container) else None
 
     @property
     def losses(self) -> list[str]:
@@ -246,7 +255,9 @@ class ContainerSource:
             self._say(f"stream {number} is taken of its video streams ({list_streams(streams)})")
         video = streams[number]
         # With threads for frames it is not told which packet an error is about.
-        video.thread_type = "SLICE" if self._skip_damage else "AUTO"
+        # Nor which one a frame was made from, which pictures are asked for.
+        slices = self._skip_damage or _still(container)
+        video.thread_type = "SLICE" if slices else "AUTO"
         return container, video
 
     def _demux(self, container: Any, video: Any, clock: Clock | None = None) -> Iterator[Any]:
@@ -281,6 +292,7 @@ class ContainerSource:
             if packet is None:
                 return None
             try:
+                self._packet = packet
                 self._pending = list(packet.decode())
             except self._av.EOFError:
                 return None
@@ -321,6 +333,11 @@ class ContainerSource:
 
     def _damaged(self, error: Any) -> CorruptError:
         return CorruptError(f"{self._path} is damaged ({_explain(error)})")
+
+
+def _still(container: Any) -> bool:
+    """Whether it is a picture, or a sequence of them."""
+    return str(container.format.name).endswith(("_pipe", "image2"))
 
 
 def _packets(count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,8 @@ PLANAR = re.compile(r"yuv(?P<alpha>a?)j?(?P<chroma>420|422|444|440|411)p(\d+(?P<
 GREY = re.compile(r"gray(\d+(?P<order>le|be))?")
 SUBSAMPLED = {"420": (2, 2), "422": (1, 2), "444": (1, 1), "440": (2, 1), "411": (1, 4)}
 """By FFmpeg's names: luma rows and columns that a chroma sample stands for."""
-FULL_RANGE = 2
-"""FFmpeg's number for the full range of codes; its numbers for colours are those of CICP."""
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""FFmpeg's numbers for ranges of codes; those for colours are those of CICP."""
 RGB_MATRIX = 0
 """The CICP matrix of planes that are red, green and blue themselves."""
 UNKNOWN = 2
@@ -35,13 +36,17 @@ class Converter:
     converted, and RGB too, as `ui2c.picture.color` does, the rest by FFmpeg. Turns by quarters and
     mirrors are applied.
 
-    Grey of unknown range is that of photographs, full, where the file is `still`, a picture.
+    `picture` is the file of a photograph that the frame was made from.
+
+    Its grey, if of unknown range, is full.
 
     With `resize` pictures of another size than the first are scaled to it, by FFmpeg; otherwise
     they raise UnsupportedError.
     """
 
-    def __init__(self, first: Any, *, resize: bool = False, still: bool = False) -> None:
+    def __init__(
+        self, first: Any, picture: Any = None, *, resize: bool = False
+    ) -> None:
         name = first.format.name
         self.notes: list[str] = []
         self.bit_depth = min(16, max(8, first.format.components[0].bits))
@@ -53,7 +58,7 @@ class Converter:
         # Palettes hold RGB.
         self._rgb = first.format.is_rgb or first.format.has_palette or name.startswith("xyz")
         self._grey = name.startswith(("gray", "ya", "mono"))
-        if self._grey and still and not first.color_range:
+        if self._grey and picture is not None and not first.color_range:
             self.full_range = True
         if self._rgb:
             self._format = name
@@ -76,7 +81,7 @@ class Converter:
         if self.color[2] == RGB_MATRIX:
             # It is the colour of what has been decoded, and never that of 4:2:0.
             self.color = (*self.color[:2], UNKNOWN)
-        turn = orientation(first)
+        turn = orientation(first, picture)
         if turn is None:
             self.notes.append("what it asks for is no quarter turn or mirror, and is not applied")
         elif turn:
@@ -94,16 +99,21 @@ class Converter:
             self._format = name
             self._order = ">" if grey["order"] == "be" else "<"
             return
+        if name.startswith(("grayf", "yaf")):
+            # FFmpeg's own way from these to whole numbers stretches them.
+            self._format, self.bit_depth, self.full_range = "grayf32le", 16, True
+            self.notes.append(f"converted from {name} to 16 bits, 1.0 to the largest code")
+            return
         self._format = "gray" if self.bit_depth == 8 else "gray16le"
         self.bit_depth = 8 if self.bit_depth == 8 else 16
-        if name.startswith(("mono", "grayf")):
+        if name.startswith("mono"):
             # Black is 0 and white the largest code.
             self.full_range = True
         self.notes.append(f"converted from {name} to {self._format} by FFmpeg")
 
-    def __call__(self, frame: Any, pts: int | None) -> YUV420:
+    def __call__(self, frame: Any, pts: int | None, picture: Any = None) -> YUV420:
         """The frame with that time; UnsupportedError where its size is not that of the first."""
-        turn = orientation(frame) or Orientation()
+        turn = orientation(frame, picture) or Orientation()
         size = turn.sides((frame.width, frame.height))
         if size != self.size:
             if not self._resize:
@@ -113,7 +123,7 @@ class Converter:
                 )
             width, height = turn.sides(self.size)
             frame = frame.reformat(width=width, height=height)
-        planes = self._planes(frame)
+        planes = self._planes(_top_down(frame))
         if turn:
             planes = tuple(turn.apply(plane) for plane in planes)
         y, u, v = planes
@@ -122,11 +132,11 @@ class Converter:
     def _planes(self, frame: Any) -> tuple[Plane, ...]:
         if self._rgb:
             return rgb_to_yuv420(frame.to_ndarray(format="rgb24")).planes
-        if frame.format.name != self._format:
+        span = FULL_RANGE if self.full_range else LIMITED_RANGE
+        told = FULL_RANGE if frame.format.name.startswith("yuvj") else frame.color_range or span
+        if frame.format.name != self._format or told != span:
             frame = frame.reformat(
-                format=self._format,
-                src_color_range=frame.color_range,
-                dst_color_range=FULL_RANGE if self.full_range else frame.color_range,
+                format=self._format, src_color_range=told, dst_color_range=span
             )
         y = self._plane(frame.planes[0], frame.width, frame.height)
         width, height = chroma_size(frame.width, frame.height)
@@ -143,6 +153,31 @@ class Converter:
         return y, u, v
 
     def _plane(self, plane: Any, width: int, height: int) -> np.ndarray[Any, Any]:
+        if self._format == "grayf32le":
+            reals = np.frombuffer(plane, "<f4").reshape(-1, plane.line_size // 4)
+            codes = np.nan_to_num(reals[:height, :width]).clip(0, 1) * 65535
+            return np.rint(codes).astype(np.uint16)
         dtype = np.dtype(np.uint8 if self.bit_depth == 8 else f"{self._order}u2")
         rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
         return rows[:height, :width].astype(dtype.newbyteorder("="))
+
+
+def _top_down(frame: Any) -> Any:
+    """The frame with its rows from the top to the bottom in memory; some decoders go upwards."""
+    if frame.planes[0].line_size >= 0:
+        return frame
+    import av.filter
+
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=frame.time_base or Fraction(1, 25),
+        ),
+        graph.add("copy"),
+        graph.add("buffersink"),
+    ).configure()
+    graph.push(frame)
+    return graph.pull()

@@ -56,7 +56,8 @@ class Clock:
     """Makes one clock of those of files that were joined.
 
     Where decoding times go back by more than 0.1 s or, in formats made for joining, forward by more
-    than 10, the packet follows the one before, as FFmpeg does; all after it move with it.
+    than 10, the packet follows the one before, as FFmpeg does; all after it move with it. Frames
+    coded out of order announce a true gap: one shown after it comes before those shown before it.
     """
 
     def __init__(self, timebase: Fraction, period: Fraction, *, forward: bool) -> None:
@@ -66,7 +67,7 @@ class Clock:
         self._forward = FORWARD / timebase if forward else None
         self._offset = 0
         self._last: int | None = None
-        self._next = 0
+        self._next = self._reached = 0
 
     def __call__(self, packet: Any) -> None:
         """Sets the packet's times right; packets are to come in the order of the file."""
@@ -76,10 +77,11 @@ class Clock:
                 packet.pts += self._offset
             return
         time = packet.dts + self._offset
-        if self._last is not None and (
+        jumps = self._last is not None and (
             time + self._back < self._last
-            or (self._forward is not None and time - self._next > self._forward)
-        ):
+            or (self._forward is not None and time - self._reached > self._forward)
+        )
+        if jumps:
             self.joined = True
             self._offset += self._next - time
             time = self._next
@@ -88,6 +90,8 @@ class Clock:
             packet.dts = time
         self._last = time
         self._next = time + (packet.duration or self._period)
+        shown = time if packet.pts is None else packet.pts
+        self._reached = max(self._next, shown) if jumps else max(self._reached, self._next, shown)
 
 
 def read_timing(packets: Iterable[Any], video: Any, clock: Clock) -> Timing:

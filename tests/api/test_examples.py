@@ -31,6 +31,7 @@ def video(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example(name: str, video: str, tmp_path: Path, capsys: Any) -> None:
     main = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
@@ -46,6 +47,7 @@ def test_all_examples_are_tested() -> None:
     assert names == {*EXPECTED, "demo"}
 
 
+@pytest.mark.slow
 def test_what_a_wheel_is_tested_with_works() -> None:
     # Isolated, as it is run in an empty environment: what is not installed cannot be tried.
     if subprocess.run([sys.executable, "-I", "-c", "import ui2c"], capture_output=True).returncode:

@@ -21,6 +21,10 @@ RIDGE = 0.003
 """What is added to the variances of inputs, in parts of their mean: clips tell not everything."""
 
 
+BLOCK = 64
+"""Columns whose errors reach the columns behind them together: less work in memory."""
+
+
 class Inputs:
     """What is known of a layer's inputs: how large they get, and how they go together."""
 
@@ -86,8 +90,11 @@ def compensated(weight: Tensor, covariance: Tensor, largest: int) -> Tensor:
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
     factor = torch.linalg.cholesky(inverse, upper=True)
     left, integers = weight[:, order], torch.empty_like(weight)
-    for i in range(len(order)):
-        integers[:, i] = left[:, i].round().clamp(-largest, largest)
-        error = (left[:, i] - integers[:, i]) / factor[i, i]
-        left[:, i:] -= error[:, None] * factor[i, i:]
+    for start in range(0, len(order), BLOCK):
+        end = min(start + BLOCK, len(order))
+        for i in range(start, end):
+            integers[:, i] = left[:, i].round().clamp(-largest, largest)
+            left[:, i] = (left[:, i] - integers[:, i]) / factor[i, i]
+            left[:, i + 1 : end] -= left[:, i, None] * factor[i, i + 1 : end]
+        left[:, end:] -= left[:, start:end] @ factor[start:end, end:]
     return integers[:, order.argsort()]

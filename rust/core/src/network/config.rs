@@ -16,7 +16,7 @@ const STILL_OFFSET: usize = 8;
 const STILL_LEAD: usize = 5;
 
 /// Frames that the networks are given for a unit.
-pub(super) const FRAMES: usize = 2;
+pub const FRAMES: usize = 2;
 
 /// Of the prior: in each it knows what was decided in those before.
 pub(super) const STAGES: usize = 4;
@@ -80,7 +80,7 @@ pub(super) fn corrupt(what: impl std::fmt::Display) -> Error {
 }
 
 /// Quality row of a unit, before the offsets of its frames; `qp` is below 64.
-pub(super) fn base_row(qp: usize, intra: bool) -> usize {
+pub fn base_row(qp: usize, intra: bool) -> usize {
     let lead = if intra { STILL_LEAD } else { 0 };
     (QUALITIES - 1 - qp + lead).min(QUALITIES - 1)
 }

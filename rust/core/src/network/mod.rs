@@ -20,7 +20,7 @@ mod session;
 mod simd;
 mod stages;
 
-pub use config::{Config, QUALITIES};
+pub use config::{Config, FRAMES, QUALITIES, base_row};
 pub use dispatch::Loops;
 pub use layers::{BareProduct, BlockLayer, PointwiseLayer};
 pub use model::Model;

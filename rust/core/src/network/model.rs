@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::config::{Config, FRAMES, QUALITIES, STAGES, corrupt};
+use super::config::{Config, FRAMES, QUALITIES, STAGES, base_row, corrupt};
 use super::dispatch::Loops;
 use super::layers::{BlockLayer, PointwiseLayer};
 use super::packing::FRAME_CHANNELS;
@@ -128,6 +128,13 @@ impl Model {
 
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Table of each channel of z, in units of a qp below [`QUALITIES`].
+    pub fn hyper_index(&self, qp: usize, intra: bool) -> &[u8] {
+        let channels = self.config.hyper;
+        let from = (usize::from(intra) * QUALITIES + base_row(qp, intra)) * channels;
+        &self.hyper_index[from..from + channels]
     }
 }
 

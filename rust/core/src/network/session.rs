@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::alignment::align;
-use super::config::{FRAMES, QUALITIES, STAGES, base_row, frame_rows};
+use super::config::{FRAMES, QUALITIES, STAGES, frame_rows};
 use super::float::{DefaultEnvironment, round};
 use super::map::Map;
 use super::model::{LARGEST_INDEX, Model};
@@ -131,12 +131,10 @@ impl Session {
         let tap = adapted.plus(&prediction).through_blocks(&codec.extractor_1);
         let context = tap.through_blocks(&codec.extractor_2);
         let tap = tap.scaled(&codec.feature_gains.shares(rows));
-        let z = self.model.config.hyper;
-        let from = (usize::from(intra) * QUALITIES + base_row(qp, intra)) * z;
         self.unit = Some(Unit {
             rows,
             intra,
-            hyper_index: self.model.hyper_index[from..from + z].to_vec(),
+            hyper_index: self.model.hyper_index(qp, intra).to_vec(),
             tap,
             context,
             analysed: None,

@@ -16,18 +16,53 @@ pub enum Error {
     /// The caller's limits forbid going on.
     #[error("limit exceeded: {what}")]
     Limit { what: String },
+    /// Decoding gives another result here than where the stream was made.
+    #[error("{what}")]
+    Mismatch { what: String },
     /// The caller passed something that makes no sense.
     #[error("{what}")]
     InvalidArgument { what: String },
     /// The operating system said no.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// What a caller's own part of the decoder said.
+    #[error("{error}")]
+    Foreign { error: Box<dyn std::error::Error + Send + Sync>, severity: Severity },
+}
+
+/// What an error means to who decodes a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The stream is damaged; what comes behind may be decoded.
+    Damage,
+    /// No part of the stream can be decoded.
+    Final,
+    /// It is none of the stream's faults.
+    Outside,
 }
 
 /// Shorthand used throughout the crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// What it means to who decodes a stream.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Corrupt { .. } | Self::Truncated { .. } | Self::Limit { .. } => Severity::Damage,
+            Self::Unsupported { .. } | Self::Mismatch { .. } => Severity::Final,
+            Self::InvalidArgument { .. } | Self::Io(_) => Severity::Outside,
+            Self::Foreign { severity, .. } => *severity,
+        }
+    }
+
+    /// Of a part of the stream that begins at this byte of it.
+    pub(crate) fn within(self, start: u64) -> Self {
+        match self {
+            Self::Corrupt { offset, what } => Self::Corrupt { offset: start + offset, what },
+            other => other,
+        }
+    }
+
     pub(crate) fn corrupt(offset: u64, what: impl Into<String>) -> Self {
         Self::Corrupt { offset, what: what.into() }
     }

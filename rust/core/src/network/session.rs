@@ -110,6 +110,8 @@ impl Session {
             return Err(Error::invalid(format!("a qp of {qp}")));
         }
         self.check_planes(known)?;
+        // What was kept of the unit before takes as much room as this one.
+        self.unit = None;
         let codec = &self.model.codec;
         let adapted = match &self.state.0 {
             _ if intra => {

@@ -3,17 +3,35 @@
 use crate::network::{Config, FRAMES};
 use crate::unit::Geometry;
 
-/// Beside what grows with the picture: scratch of layers and coders.
-const FIXED: u64 = 1 << 20;
+/// Bytes beside what grows with the picture: scratch of layers and coders.
+const FIXED: usize = 1 << 20;
 
-/// Bytes that decoding pictures of that size takes, beside the model, pictures that were given out,
-/// and the stream.
+/// Pictures of the coded size at once: reference, predictions, decoded and shown ones, and copies
+/// with edges.
+const PICTURES: usize = 10;
+
+/// Luma samples of a position.
+const POSITION: usize = 64;
+
+/// Channels of a packed frame.
+const FRAME_CHANNELS: usize = 96;
+
+/// Bytes that decoding pictures of that size takes at most, beside the model, the stream, and frames
+/// that were given out.
+///
+/// It follows [`crate::network::Session`] and [`crate::unit::UnitDecoder`]; a test counts what they
+/// allocate.
 pub(super) fn work_space(config: &Config, geometry: &Geometry) -> u64 {
-    let positions = (geometry.coded_width() * geometry.coded_height() / 64) as u64;
-    let pixels = 64 * positions;
+    let positions = geometry.coded_width() * geometry.coded_height() / POSITION;
     let sample = if geometry.bit_depth == 8 { 1 } else { 2 };
-    // Of the coded size: reference, predictions, decoded and filtered ones, copies with edges.
-    let pictures = 10 * pixels * 3 / 2 * sample;
-    let _ = (config, FRAMES);
-    FIXED + pictures
+    let pictures = PICTURES * positions * POSITION * 3 / 2 * sample;
+    let (trunk, latent) = (config.trunk, config.latent / 4);
+    let (inner, frames) = (config.entropy.div_ceil(2), FRAMES * FRAME_CHANNELS);
+    // Floats of a position in each step. The last feature, tap and context are always there.
+    let context = 5 * trunk + frames;
+    let prior = 3 * trunk + trunk.max(7 * latent) + 4 * inner + config.prior;
+    let feature = 8 * trunk + 5 * latent + inner;
+    let frame = 3 * trunk + 3 * config.head + 2 * frames;
+    let floats = context.max(prior).max(feature).max(frame) * positions;
+    (FIXED + pictures + floats * size_of::<f32>()) as u64
 }

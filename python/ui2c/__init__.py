@@ -5,7 +5,7 @@
     data = ui2c.Encoder(qp=32).encode(frames)       # frames: uint8 [frames, height, width, 3]
     again = ui2c.Decoder(output="rgb").decode(data)
 
-Importing the package does not import PyTorch; making an Encoder, or decoding, does.
+PyTorch is only needed, and only imported, for what the core does not run: GPUs and training.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,8 @@
 """The native core, as Python sees it. Private: use it through the ui2c package."""
 
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -456,6 +457,155 @@ class FilterDesigner:
 
 def apply_filters(planes: tuple[Plane, ...], filters: Filters, *, bit_depth: int = 8) -> Planes:
     """The planes, filtered."""
+
+# --- networks ------------------------------------------------------------------------------
+
+@final
+class Model:
+    """A model file, its networks ready to run on this processor.
+
+    Raises CorruptError for bytes that are no whole model, UnsupportedError for another format,
+    numeric profile or kind of network.
+    """
+
+    def __init__(self, data: bytes) -> None: ...
+    @staticmethod
+    def load(path: str | PathLike[str]) -> Model: ...
+    @property
+    def id(self) -> bytes:
+        """8 bytes that streams name it by."""
+    @property
+    def profile(self) -> str:
+        """How its networks are computed."""
+    @property
+    def config(self) -> str:
+        """Its sizes, as JSON."""
+    @property
+    def card(self) -> str:
+        """What is said of it to people, as JSON."""
+    @property
+    def tables(self) -> Tables:
+        """Of the symbols of y."""
+    @property
+    def hyper_tables(self) -> Tables:
+        """Of the symbols of z."""
+    @property
+    def filters(self) -> NDArray[np.int8]:
+        """Default sets of the post-filter, `[9, 3, 3, 30, 12]`."""
+
+@final
+class SessionState:
+    """The state of a session between two units; nothing changes it."""
+
+@final
+class Session:
+    """The networks at work on one sequence: see `ui2c.network.engine.Session`.
+
+    On `threads` of its own, or on all of the process. Raises ValueError for sizes that do not fit,
+    and for calls in another order. Runs without the GIL; not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        width: int,
+        height: int,
+        bit_depth: int,
+        threads: int | None = None,
+    ) -> None: ...
+    def begin(
+        self,
+        *,
+        qp: int,
+        intra: bool,
+        step: int,
+        vectors: NDArray[np.int16] | None,
+        known: Sequence[Planes],
+    ) -> None: ...
+    def hyper_scales(self) -> NDArray[np.uint8]: ...
+    def analyse(
+        self, frames: Sequence[Planes], expected: Sequence[Planes]
+    ) -> NDArray[np.int16]: ...
+    def scales(self, z: NDArray[np.int16]) -> NDArray[np.uint8]: ...
+    def quantise(self) -> NDArray[np.int16]: ...
+    def synthesise(self, y: NDArray[np.int16] | None = None) -> None: ...
+    def frame(self, index: int, base: Planes) -> Planes: ...
+    def digest(self) -> int: ...
+    def save(self) -> SessionState: ...
+    def restore(self, state: SessionState) -> None: ...
+
+def network_loops() -> str:
+    """What runs networks here: a level of instructions, and dot products where it has some."""
+
+# --- decoder -------------------------------------------------------------------------------
+
+class ForeignDecoded(Protocol):
+    """What came of a unit."""
+
+    @property
+    def shown(self) -> Sequence[Planes]:
+        """Frames of the size that is shown."""
+    @property
+    def feature_hash(self) -> int:
+        """CRC-32C of the feature after the unit."""
+
+class ForeignUnits(Protocol):
+    """Decodes the units of one sequence in order, with networks that are not the core's."""
+
+    @property
+    def frames_per_unit(self) -> int: ...
+    @property
+    def work_space(self) -> int:
+        """About how many bytes it takes."""
+    def decode(
+        self, stream: bytes, *, qp: int, intra: bool, motion_step: int, log2_lanes: int
+    ) -> ForeignDecoded:
+        """Raises CorruptError if the unit is not one of such a sequence."""
+
+@final
+class Decoder:
+    """Push decoder: feed bytes as they come, take frames as they complete.
+
+    `find` is asked once for the networks of the stream; what it raises counts as the stream's fault
+    if it is an error of ui2c. With `skip` it goes on after damage. Runs without the GIL; not for
+    several threads at once.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[SequenceHeader], Model | ForeignUnits],
+        *,
+        limits: Limits | None = None,
+        verify: bool = True,
+        skip: bool = False,
+        threads: int | None = None,
+    ) -> None: ...
+    def feed(self, data: bytes) -> None:
+        """After an error that is final, bytes are dropped."""
+    def close(self) -> None:
+        """Says that no more bytes follow."""
+    def seek(self, offset: int, *, frame: int, last_pts: int) -> None:
+        """What is fed next comes from `offset`, a random-access point whose first frame has that
+        number; `last_pts` is the time of the frame before it. The header must be known."""
+    def next_frame(self) -> tuple[int, int, Planes] | None:
+        """Number, time in ticks and planes of the next frame; None when more bytes are needed, or
+        after close() when all is decoded.
+
+        Raises the errors of ui2c; the same again with every call.
+        """
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def header(self) -> SequenceHeader | None: ...
+    @property
+    def metadata(self) -> dict[str, str]: ...
+    @property
+    def lost(self) -> list[tuple[int, int | None]]:
+        """Frames skipped because of damage: first, and last or None for "to the end"."""
+    @property
+    def damage(self) -> Error | None:
+        """The first fault, even if it cost no frame."""
 
 # --- files ---------------------------------------------------------------------------------
 

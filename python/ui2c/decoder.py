@@ -37,7 +37,7 @@ class Decoder:
     - `model`: weights to use (path, name or loaded) instead of the shipped ones that the stream
       asks for; they must be those it was made with.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
-    - `threads`: PyTorch's threads while coding; None leaves them as they are.
+    - `threads`: how many run the networks; None: as many as there are cores.
     - `verify`: compare the decoder's state with the hashes in the stream; MismatchError where this
       machine's arithmetic differs from the encoder's.
     - `limits`: what a stream may ask for; LimitError beyond.

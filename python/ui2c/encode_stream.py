@@ -12,6 +12,7 @@ from ui2c import _core
 from ui2c.control.lead import INTER_UNITS, LONGEST, find_lead, frames_ahead, lead_of
 from ui2c.control.rate import HIGHEST, Plan
 from ui2c.control.scenecut import SceneCut
+from ui2c.network.native_engine import NativeEngine
 from ui2c.options import EncoderOptions
 from ui2c.picture.color import rgb_to_yuv420
 from ui2c.picture.frames import YUV420
@@ -41,6 +42,10 @@ class EncodeStream:
         header: _core.SequenceHeader,
         statistics: Statistics,
     ) -> None:
+        # Either engine is told its threads in a way of its own.
+        self._torch_threads = options.threads if model.native is None else None
+        if model.native is not None:
+            model = replace(model, engine=NativeEngine(model.native, options.threads))
         self._options, self._model, self._header = options, model, header
         self._statistics = statistics
         self._rate = options.target.control()
@@ -174,7 +179,7 @@ class EncodeStream:
         return data
 
     def _encode(self, frames: list[YUV420], qp: int, intra: bool) -> EncodedUnit:
-        with coding_threads(self._options.threads):
+        with coding_threads(self._torch_threads):
             return self._coder.encode(
                 [frame.planes for frame in frames],
                 qp=max(0, qp - lead_of(self._lead, self._since_intra)),
@@ -191,7 +196,7 @@ class EncodeStream:
             return 0
         left = options.keyint // per_unit - INTER_UNITS
         most = min(LONGEST, max(left, 1)) if options.keyint else LONGEST
-        with coding_threads(options.threads):
+        with coding_threads(self._torch_threads):
             return find_lead(self._coder, [f.planes for f in ahead[:needed]], qp, most)
 
     def _plan(self, intra: bool, frames: list[YUV420], ticks: tuple[int, ...] | None) -> Plan:

@@ -38,7 +38,7 @@ class Encoder:
     - `qp_range`: lowest and highest qp that `bitrate` and `size` may choose.
     - `model`: the name of a shipped model, the path of a weights file, or a loaded model.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
-    - `threads`: PyTorch's threads while coding; None leaves them as they are.
+    - `threads`: how many run the networks; None: as many as there are cores.
     - `keyint`: a random-access unit at least this often, in frames (rounded up to whole units);
       0: only the first. See also `force_intra`.
     - `scenecut`: a random-access unit also at every cut that `ui2c.control.scenecut` sees.

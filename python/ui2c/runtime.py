@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
 
-if TYPE_CHECKING:
-    import torch
-
+from ui2c._core import UnsupportedError
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -22,25 +22,43 @@ def check_device(name: str) -> str:
     return name
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, otherwise the CPU."""
+def resolve_device(name: str) -> str:
+    """The device of that name; "auto" is CUDA where PyTorch has it, otherwise the CPU."""
+    if check_device(name) == "auto":
+        return "cuda" if _has_cuda() else "cpu"
+    if name.startswith("cuda"):
+        need_torch(f"device {name!r}")
+        import torch
+
+        count = torch.cuda.device_count()
+        if int(name.partition(":")[2] or 0) >= count:
+            raise ValueError(f"device {name!r} is not there: PyTorch sees {count} CUDA devices")
+    return name
+
+
+def need_torch(what: str) -> None:
+    """Raises `ui2c.UnsupportedError` where PyTorch is not installed."""
+    if find_spec("torch") is None:
+        raise UnsupportedError(f"{what} needs PyTorch: pip install 'ui2c[torch]'")
+
+
+def _has_cuda() -> bool:
+    # Importing PyTorch takes longer than decoding a small clip: not where there is no driver.
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return False
+    if find_spec("torch") is None:
+        return False
     import torch
 
-    if check_device(name) == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices"
-        )
-    return device
+    return torch.cuda.is_available()
 
 
 def check_threads(threads: int | None) -> int | None:
     if threads is not None and threads < 1:
-        raise ValueError(
-            f"threads must be at least 1, or None for PyTorch's own choice, not {threads}"
-        )
+        raise ValueError(f"threads must be at least 1, or None for all cores, not {threads}")
     return threads
 
 

@@ -21,7 +21,7 @@ from support.clips import make_clip
 from support.streams import coded_units
 from ui2c.cli import main
 from ui2c.cli.decode import CountedFile
-from ui2c.network.model import save_model
+from ui2c.network.torch_model import save_model
 from ui2c.video import Description, open_sink, open_source
 
 FRAMES = 5

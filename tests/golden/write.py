@@ -217,9 +217,9 @@ def golden_codec() -> Any:
 
 
 def write_model(path: Path) -> None:
-    from ui2c.network.model import save_model
     from ui2c.network.prior import SCALES
     from ui2c.network.tables import LARGEST, fitted_tables
+    from ui2c.network.torch_model import save_model
 
     counts = numbers(2 * SCALES * (LARGEST + 2), 7).reshape(2, SCALES, -1) >> 16
     counts >>= np.arange(LARGEST + 2, dtype=np.uint32).clip(max=20)

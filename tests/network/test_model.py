@@ -16,16 +16,10 @@ from ui2c import _core
 from ui2c.network import model as files
 from ui2c.network.codec import Codec
 from ui2c.network.config import CodecConfig, config_for
-from ui2c.network.model import (
-    load_codec,
-    load_model,
-    model_for_id,
-    random_model,
-    save_model,
-    shipped_models,
-)
+from ui2c.network.model import load_model, model_for_id, shipped_models
 from ui2c.network.prior import SCALES, SKIP
 from ui2c.network.tables import LARGEST, fitted_tables, gaussian_tables
+from ui2c.network.torch_model import load_codec, random_model, save_model
 
 
 @pytest.fixture(scope="module")

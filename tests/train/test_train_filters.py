@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from support.clips import moving_frames
 from ui2c import _core
-from ui2c.network.model import random_model
+from ui2c.network.torch_model import random_model
 from ui2c.train import filters as fitting
 from ui2c.train.data.videos import VALIDATION
 from ui2c.train.observed import SymbolCounts

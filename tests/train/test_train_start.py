@@ -7,8 +7,8 @@ import pytest
 import torch
 from ui2c.network.codec import Codec
 from ui2c.network.config import CodecConfig, config_for
-from ui2c.network.model import save_model
 from ui2c.network.packing import pack
+from ui2c.network.torch_model import save_model
 from ui2c.train.start import first_units, first_weights
 
 EQUAL = (6.0, 1.0, 1.0)

@@ -11,8 +11,9 @@ from support.training import config
 from torch import Tensor
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import load_codec, load_model
+from ui2c.network.model import load_model
 from ui2c.network.packing import pack
+from ui2c.network.torch_model import load_codec
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources
 from ui2c.train.graph import Result, gaussian_bits, rgb_error, run_clip

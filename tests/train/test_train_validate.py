@@ -10,7 +10,7 @@ from support.clips import write_video
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import save_model
+from ui2c.network.torch_model import save_model
 from ui2c.train import anchors
 from ui2c.train.anchors import anchor_curves, bd_rate, clip_psnr, decode_stream, encode_with
 from ui2c.train.data.validation import Clip

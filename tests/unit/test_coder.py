@@ -20,8 +20,9 @@ from support.units import (
     take_apart,
 )
 from ui2c import _core
-from ui2c.network.model import Model, random_model
+from ui2c.network.model import Model
 from ui2c.network.torch_engine import State
+from ui2c.network.torch_model import random_model
 from ui2c.unit.coder import CYCLE, EncodedUnit, EncoderState, UnitDecoder, UnitEncoder
 from ui2c.unit.field import mend
 from ui2c.unit.filters import fresh_fit

@@ -201,11 +201,13 @@ def kind_of(unit: _core.Unit) -> str:
 
 def model_lines(name: str) -> Iterator[str]:
     """Configuration, and parameters and kMAC per pixel and frame of every module."""
-    from ui2c.network.complexity import table
     from ui2c.network.model import load_model
-    from ui2c.runtime import resolve_device
+    from ui2c.runtime import need_torch
 
-    model = load_model(name, resolve_device("cpu"))
+    need_torch("counting a model's operations")
+    from ui2c.network.complexity import table
+
+    model = load_model(name)
     yield field("model id", model.model_id.hex())
     for key, value in dataclasses.asdict(model.config).items():
         yield field(key, str(value))

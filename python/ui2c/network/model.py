@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -12,42 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from ui2c import _core
-from ui2c.network.blocks import Bank
-from ui2c.network.codec import Codec
-from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, base_row, config_for
-from ui2c.network.integer import (
-    LARGEST_WEIGHT,
-    SMALLEST_SCALE,
-    WIDE_WEIGHT,
-    coding_codec,
-    training_codec,
-)
-from ui2c.network.prior import SCALES, SKIP
-from ui2c.network.tables import ScaleTables, gaussian_tables
-from ui2c.network.torch_engine import PROFILES, TorchEngine
+from ui2c.network.config import KNOTS, CodecConfig, base_row
+from ui2c.network.native_engine import NativeEngine
+from ui2c.runtime import need_torch
 
 if TYPE_CHECKING:
     from ui2c.network.engine import Engine, Session
 
 FORMAT = "ui2c-model 1"
 
-NETWORKS, HYPER_SCALES = "codec.", "prior.hyper_scales."
+PROFILE = "int8 1"
+"""How the networks are computed; the only numeric profile there is."""
 
-LARGEST_VALUE = 2.0**20
-"""Of all float32 in a file: so no product of the networks can overflow."""
+LARGEST_HEADER = 1 << 24
+"""Bytes of the names and shapes in a model file."""
 
 FILTER_SETS = 3
 """Default sets of the post-filter at each knot."""
-
-PROFILE = PROFILES[0]
-"""How the networks of new models are computed."""
 
 
 def no_filters() -> NDArray[np.int8]:
@@ -73,6 +55,11 @@ class Model:
     """Default sets of the post-filter at the knots' rows, `[9, 3, 3, 30, 12]`."""
 
     @property
+    def native(self) -> _core.Model | None:
+        """What the core needs of it, where that runs the networks."""
+        return self.engine.model if isinstance(self.engine, NativeEngine) else None
+
+    @property
     def on_processor(self) -> bool:
         """Whether the networks run on a CPU."""
         return self.engine.on_processor
@@ -88,76 +75,6 @@ class Model:
         return [_core.Filters(np.ascontiguousarray(set_)) for set_ in self.filters[nearest]]
 
 
-def save_model(
-    codec: Codec,
-    path: Path,
-    card: dict[str, Any] | None = None,
-    filters: NDArray[np.int8] | None = None,
-    tables: tuple[ScaleTables, ScaleTables] | None = None,
-) -> None:
-    """Writes trained networks as a model file, whole or not at all: what codes is integers.
-
-    `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter; without, they change
-    nothing. `tables` are those of y and of z; without, both are Gaussian.
-    """
-    y, z = tables or (gaussian_tables(), gaussian_tables())
-    tensors = {
-        "tables.hyper_index": hyper_indexes(codec),
-        "filters": torch.from_numpy(no_filters() if filters is None else filters),
-        **_table_tensors("", y),
-        **_table_tensors("hyper_", z),
-    }
-    coding = copy.deepcopy(codec).cpu()
-    coding_codec(coding)
-    for name, tensor in network_tensors(coding).items():
-        tensors[f"{NETWORKS}{name}"] = tensor.contiguous().clone()
-    metadata = {
-        "format": FORMAT,
-        "profile": PROFILE,
-        "config": json.dumps(codec.config.to_dict(), sort_keys=True),
-        "card": json.dumps(card or {}, sort_keys=True),
-    }
-    metadata["id"] = _identity(metadata, tensors).hex()
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, metadata))
-    os.replace(temporary, path)
-
-
-def network_tensors(codec: Codec) -> dict[str, Tensor]:
-    """What the networks of a model file hold, by name; the scales of z stand in a table."""
-    return {
-        name: tensor
-        for name, tensor in codec.state_dict().items()
-        if not name.startswith(HYPER_SCALES)
-    }
-
-
-def _identity(metadata: dict[str, str], tensors: dict[str, Tensor]) -> bytes:
-    """What streams name a model by: 8 bytes of a hash of all that decides what they decode to."""
-    digest = hashlib.sha256((metadata["profile"] + metadata["config"]).encode())
-    for key in sorted(tensors):
-        digest.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
-    return digest.digest()[:8]
-
-
-def _table_tensors(kind: str, tables: ScaleTables) -> dict[str, Tensor]:
-    return {
-        f"tables.{kind}{name}": torch.from_numpy(array.astype(np.int16))
-        for name, array in tables._asdict().items()
-    }
-
-
-def hyper_indexes(codec: Codec) -> Tensor:
-    """Rounded scale indices of z for every row, uint8 `[2, 64, hyper]`."""
-    rows = torch.arange(QUALITIES, device=next(codec.parameters()).device)
-    with torch.no_grad():
-        parts = [
-            codec.prior.hyper_index(rows, torch.full_like(rows, kind, dtype=torch.bool))
-            for kind in (0, 1)
-        ]
-    return torch.stack(parts)[:, :, 0, 0].round().to(torch.uint8).cpu()
-
-
 def model_folder() -> Path:
     """Where the shipped models lie."""
     return Path(str(resources.files("ui2c"))) / "models"
@@ -168,155 +85,95 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in model_folder().glob("*.safetensors"))
 
 
-def load_model(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
-    """Loads a shipped model by name, or any model file by its path.
-
-    Raises `FileNotFoundError` that says which models there are, `ui2c.CorruptError` for a file
-    that is no model, `ui2c.UnsupportedError` for one of another format version.
-    """
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """A model's file, by name or path; `FileNotFoundError` says which models are shipped."""
     path = Path(name_or_path)
     if path.suffix != ".safetensors":
         path = model_folder() / f"{name_or_path}.safetensors"
     if not path.is_file():
         known = ", ".join(shipped_models()) or "none"
         raise FileNotFoundError(f"no model {str(name_or_path)!r}; shipped models: {known}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except Exception as error:
-        raise _core.CorruptError(f"{path} is not a model file: {error}") from error
+    return path
+
+
+def check_format(path: Path) -> CodecConfig:
+    """The configuration in a model file that this version can read.
+
+    Raises `ui2c.CorruptError` for a file that is no model, `ui2c.UnsupportedError` for one of
+    another format version or numeric profile.
+    """
+    metadata = _metadata(path)
     if metadata.get("format") != FORMAT:
         raise _core.UnsupportedError(
             f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}"
         )
-    if metadata.get("profile") not in PROFILES:
+    if metadata.get("profile") != PROFILE:
         raise _core.UnsupportedError(
             f"{path} has the numeric profile {metadata.get('profile')!r}, "
-            f"this version computes {', '.join(PROFILES)}"
+            f"this version computes {PROFILE}"
         )
     try:
-        return _build(metadata, tensors, torch.device(device))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        return CodecConfig.from_dict(json.loads(metadata["config"]))
+    except (KeyError, TypeError, ValueError) as error:
         raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
 
 
-def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.device) -> Model:
-    config = CodecConfig.from_dict(json.loads(metadata["config"]))
-    identity = _identity(metadata, tensors)
-    if metadata["id"] != identity.hex():
-        raise ValueError(f"it says that it is {metadata['id']}, but holds {identity.hex()}")
-    networks = {
-        key.removeprefix(NETWORKS): value
-        for key, value in tensors.items()
-        if key.startswith(NETWORKS)
-    }
-    index = tensors["tables.hyper_index"]
-    check_networks(config, networks)
-    check_tensor("tables.hyper_index", index, (2, QUALITIES, config.hyper), torch.uint8, SCALES - 1)
-    filters = tensors["filters"]
-    check_tensor("filters", filters, no_filters().shape, torch.int8, 128)
-    with torch.device("meta"):
-        codec = Codec(config)
-        coding_codec(codec)
-    codec.load_state_dict(networks, strict=False, assign=True)
-    del codec.prior.hyper_scales
+def load_model(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Model:
+    """Loads a shipped model by name, or any model file by its path.
 
-    def tables(kind: str) -> _core.Tables:
-        frequencies, lengths = (
-            tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16)
-            for field in ScaleTables._fields
-        )
-        return _core.Tables(frequencies, lengths, SKIP)
+    The core runs it on a CPU, PyTorch on a GPU; PyTorch alone runs what is for experiments.
 
+    Raises `FileNotFoundError` that says which models there are, `ui2c.CorruptError` for a file
+    that is no model, `ui2c.UnsupportedError` for one of another format version or for which PyTorch
+    is missing.
+    """
+    path = find_model(name_or_path)
+    config = check_format(path)
+    if device == "cpu" and config.motion and config.frames_per_unit == 2:
+        try:
+            return _native_model(_core.Model.load(path), config)
+        except _core.CorruptError as error:
+            raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
+    need_torch(f"running {path} on {device}")
+    from ui2c.network.torch_model import load_torch_model
+
+    return load_torch_model(path, device)
+
+
+def _native_model(model: _core.Model, config: CodecConfig) -> Model:
     return Model(
         config,
-        TorchEngine(codec.to(device), index.numpy()),
-        tables(""),
-        tables("hyper_"),
-        identity,
-        metadata["profile"],
-        json.loads(metadata.get("card", "{}")),
-        filters.numpy(),
+        NativeEngine(model),
+        model.tables,
+        model.hyper_tables,
+        model.id,
+        model.profile,
+        json.loads(model.card),
+        model.filters,
     )
 
 
-def check_networks(config: CodecConfig, tensors: dict[str, Tensor]) -> None:
-    """Raises ValueError unless the tensors are those of such networks, in type, shape and range.
-
-    Nothing is allocated for it.
-    """
-    with torch.device("meta"):
-        codec = Codec(config)
-        coding_codec(codec)
-    expected = network_tensors(codec)
-    if missing := sorted(expected.keys() ^ tensors.keys()):
-        raise ValueError(f"{missing[0]} is missing, or not part of such networks")
-    for name, like in expected.items():
-        wide = like.dtype == torch.int16
-        largest = LARGEST_VALUE
-        if not like.is_floating_point():
-            largest = WIDE_WEIGHT if wide else LARGEST_WEIGHT
-        least = 1 / largest if name.endswith("equalisation") else None
-        if name.endswith("scale"):
-            least = SMALLEST_SCALE
-        check_tensor(name, tensors[name], tuple(like.shape), like.dtype, largest, least)
-
-
-def check_tensor(
-    name: str,
-    tensor: Tensor,
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    largest: float,
-    least: float | None = None,
-) -> None:
-    """Raises ValueError for another shape or type, or values beyond ±`largest` or below `least`."""
-    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-        raise ValueError(
-            f"{name} must be {dtype} {list(shape)}, not {tensor.dtype} {list(tensor.shape)}"
-        )
-    low, high = (float(x) for x in tensor.aminmax())
-    # So written, NaN is out of range, too.
-    if not (-largest <= low and high <= largest and (least is None or low >= least)):
-        raise ValueError(f"{name} holds {low} … {high}, beyond what it may")
-
-
-def load_codec(name_or_path: str | os.PathLike[str]) -> Codec:
-    """The networks of a model for training, with their quality rows back at the knots.
-
-    Raises what `load_model` raises.
-    """
-    engine = load_model(name_or_path).engine
-    assert isinstance(engine, TorchEngine)
-    codec = engine.codec
-    codec.prior.hyper_scales = torch.nn.ModuleList(
-        Bank(torch.from_numpy(index[list(KNOTS)]).float() / 10) for index in engine.hyper_index
-    )
-    training_codec(codec)
-    return codec
-
-
-def model_for_id(model_id: bytes, device: str | torch.device = "cpu") -> Model:
+def model_for_id(model_id: bytes, device: str = "cpu") -> Model:
     """The shipped model that a stream names; `ui2c.UnsupportedError` if it is not there."""
     for name in shipped_models():
-        with safe_open(model_folder() / f"{name}.safetensors", framework="pt") as file:
-            if (file.metadata() or {}).get("id") == model_id.hex():
-                return load_model(name, device)
+        if _metadata(find_model(name)).get("id") == model_id.hex():
+            return load_model(name, device)
     known = ", ".join(shipped_models()) or "none"
     raise _core.UnsupportedError(
         f"the stream needs model {model_id.hex()}, which is not shipped here (models: {known})"
     )
 
 
-def random_model(name: str, seed: int = 0) -> Model:
-    """An untrained model of a size, for tests: every seed another one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        codec = Codec(config_for(name))
-    index = hyper_indexes(codec).numpy()
-    coding_codec(codec)
-    digest = hashlib.sha256(f"{name} {seed} {PROFILE}".encode()).digest()[:8]
-    tables, hyper_tables = (_core.Tables(*gaussian_tables(), SKIP) for _ in range(2))
-    engine = TorchEngine(codec, index)
-    return Model(codec.config, engine, tables, hyper_tables, digest)
+def _metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file tells of itself, without its tensors."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > LARGEST_HEADER:
+                raise ValueError(f"a header of {size} bytes")
+            values = json.loads(file.read(size)).get("__metadata__", {})
+    except (AttributeError, ValueError) as error:
+        raise _core.CorruptError(f"{path} is not a model file: {error}") from error
+    if not isinstance(values, dict):
+        raise _core.CorruptError(f"{path} is not a model file: its metadata are no table")
+    return values

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PROFILES = ("int8 1",)
-"""Numeric profiles that this engine computes."""
-
 LARGEST_SYMBOL = 2047
 """Symbols are clamped to this; trained networks stay far below."""
 

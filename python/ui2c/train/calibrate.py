@@ -23,10 +23,11 @@ from ui2c import _core
 from ui2c.network.blocks import Bank, Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, QUALITIES, CodecConfig
-from ui2c.network.model import Model, hyper_indexes, load_codec, save_model
+from ui2c.network.model import Model
 from ui2c.network.prior import SKIP
 from ui2c.network.tables import gaussian_tables
 from ui2c.network.torch_engine import TorchEngine
+from ui2c.network.torch_model import hyper_indexes, load_codec, save_model
 from ui2c.train.filters import clips_of
 from ui2c.train.rounding import Inputs, rounded_to_fit
 from ui2c.unit.coder import UnitEncoder

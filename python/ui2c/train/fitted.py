@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ui2c.network.model import Model, load_codec, load_model, save_model
+from ui2c.network.model import Model, load_model
 from ui2c.network.tables import ScaleTables, fitted_tables
+from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train.filters import clips_of, fit_filters
 from ui2c.train.observed import SymbolCounts
 from ui2c.unit.planes import Planes

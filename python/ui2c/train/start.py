@@ -10,8 +10,8 @@ from torch import Tensor
 from ui2c.network.blocks import unshuffle
 from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, CodecConfig, config_for, lagrangian_of_row
-from ui2c.network.model import load_codec
 from ui2c.network.prior import SCALE_RATIO, SMALLEST_SCALE
+from ui2c.network.torch_model import load_codec
 
 
 def first_weights(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ui2c.network.blocks import Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import QUALITIES, CodecConfig, config_for, lagrangian_of_row
-from ui2c.network.model import save_model
+from ui2c.network.torch_model import save_model
 from ui2c.train.calibrate import equalise, watched
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources

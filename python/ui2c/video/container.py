@@ -143,9 +143,7 @@ class ContainerSource:
         """What could not be decoded, a sentence each, as far as has been read."""
         said = []
         if self.damaged:
-            said.append(
-                f"{self._path}: {self.damaged} damaged {_packets(self.damaged)} left out"
-            )
+            said.append(f"{self._path}: {self.damaged} damaged {_packets(self.damaged)} left out")
         if self.repeated:
             said.append(
                 f"{self._path}: {_frames(self.repeated)} could not be decoded; the one before is "

@@ -99,9 +99,7 @@ def open_source(
         return _open_y4m(path, fps)
     from ui2c.video.container import ContainerSource
 
-    return ContainerSource(
-        path, fps, stream=stream, skip_damage=on_error == "skip", resize=resize
-    )
+    return ContainerSource(path, fps, stream=stream, skip_damage=on_error == "skip", resize=resize)
 
 
 def display_name(path: str) -> str:

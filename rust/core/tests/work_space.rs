@@ -40,8 +40,8 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn view([y, u, v]: &[Vec<u8>; 3], width: usize, height: usize) -> [Plane<'_, u8>; 3] {
-    let chroma = |samples| Plane::new(width / 2, height / 2, samples).unwrap();
-    [Plane::new(width, height, y).unwrap(), chroma(u), chroma(v)]
+    let plane = |k: usize, samples| Plane::new(width / k, height / k, samples).unwrap();
+    [plane(1, &y[..]), plane(2, &u[..]), plane(2, &v[..])]
 }
 
 /// A still of noise and a unit of two frames of other noise after it, without motion.
@@ -102,7 +102,7 @@ fn decoding_takes_what_it_says() {
         let geometry = Geometry { width, height, bit_depth: 8 };
         let units = units(&model, &geometry);
         let engine = Native::new(Arc::clone(&model), Some(2));
-        let said = engine.work_space(&geometry) as usize;
+        let said = engine.work_space(&geometry).unwrap() as usize;
         let before = NOW.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         let mut decoder = engine.open(geometry).unwrap();

@@ -1,7 +1,8 @@
 //! NumPy arrays as arguments and results, with messages that name the argument.
 
 use numpy::{
-    Element, PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype,
+    Element, PyArray1, PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods, dtype,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -80,4 +81,31 @@ pub fn plane<'a, S: Sample + Element>(
     shape: &[usize],
 ) -> PyResult<Plane<'a, S>> {
     Plane::new(shape[1], shape[0], array.as_slice()?).map_err(convert)
+}
+
+/// Y, U and V of a picture.
+pub type Arrays<'py, S> = [PyReadonlyArrayDyn<'py, S>; 3];
+
+pub fn borrow_planes<'py, S: Sample + Element>(
+    planes: &[Bound<'py, PyAny>; 3],
+) -> PyResult<Arrays<'py, S>> {
+    let [y, u, v] = planes;
+    let one = |array, name| borrow::<S>(array, name, &["height", "width"]);
+    Ok([one(y, "Y")?, one(u, "U")?, one(v, "V")?])
+}
+
+pub fn planes<'a, S: Sample + Element>(arrays: &'a Arrays<'_, S>) -> PyResult<[Plane<'a, S>; 3]> {
+    let at = |k: usize| plane(&arrays[k], arrays[k].shape());
+    Ok([at(0)?, at(1)?, at(2)?])
+}
+
+/// Samples of Y, U and V as arrays of these rows and columns.
+pub fn to_numpy<'py, S: Sample + Element>(
+    py: Python<'py>,
+    samples: [Vec<S>; 3],
+    sizes: [[usize; 2]; 3],
+) -> PyResult<NumpyPlanes<'py, S>> {
+    let [y, u, v] = samples;
+    let plane = |samples, size: [usize; 2]| PyArray1::from_vec(py, samples).reshape(size);
+    Ok((plane(y, sizes[0])?, plane(u, sizes[1])?, plane(v, sizes[2])?))
 }

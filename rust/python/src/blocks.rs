@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use ui2c_core::motion::blocks::{self, Blend, Cell};
 use ui2c_core::motion::{Gradients, Sample, Vector};
 
-use crate::arrays::{NumpyPlanes, borrow, plane};
+use crate::arrays::{NumpyPlanes, borrow, plane, to_numpy as planes_to_numpy};
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -165,11 +165,7 @@ fn apply_typed<'py, S: Sample + Element>(
     let at = |k: usize| plane(&arrays[k], arrays[k].shape());
     let (base, other) = ([at(0)?, at(1)?, at(2)?], [at(3)?, at(4)?, at(5)?]);
     let applied = py.detach(|| blocks::apply(base, other, blocks, bit_depth)).map_err(convert)?;
-    let mut planes = applied.into_iter().enumerate().map(|(k, samples)| {
-        PyArray1::from_vec(py, samples).reshape([base[k].height(), base[k].width()])
-    });
-    let mut next = || planes.next().expect("three planes");
-    Ok((next()?, next()?, next()?))
+    planes_to_numpy(py, applied, base.map(|plane| [plane.height(), plane.width()]))
 }
 
 /// Gradients of the planes of `base` and `other`, given those of `apply_blocks(base, other, …)`.

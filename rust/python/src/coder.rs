@@ -35,7 +35,7 @@ fn cpu_level() -> String {
 
 /// Integer frequency tables, 12 bits each.
 #[pyclass(module = "ui2c._core", frozen)]
-pub struct Tables(rans::Tables);
+pub struct Tables(pub rans::Tables);
 
 #[pymethods]
 impl Tables {

@@ -1,9 +1,10 @@
 //! The exception tree and the one converter from core errors.
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use ui2c_core::Error;
+use pyo3::types::PyType;
+use ui2c_core::{Error, Severity};
 
 create_exception!(
     ui2c,
@@ -39,14 +40,40 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Turns a core error into the Python exception of the same kind.
 pub fn convert(error: Error) -> PyErr {
+    match error {
+        Error::Io(io) => io.into(),
+        error => convert_shared(&error),
+    }
+}
+
+/// As `convert`, of an error that others keep.
+pub fn convert_shared(error: &Error) -> PyErr {
     let text = error.to_string();
     match error {
         Error::Corrupt { .. } => CorruptError::new_err(text),
         Error::Truncated { .. } => TruncatedError::new_err(text),
         Error::Unsupported { .. } => UnsupportedError::new_err(text),
         Error::Limit { .. } => LimitError::new_err(text),
+        Error::Mismatch { .. } => MismatchError::new_err(text),
         Error::InvalidArgument { .. } => PyValueError::new_err(text),
-        Error::Io(io) => io.into(),
+        Error::Io(_) => PyOSError::new_err(text),
+        Error::Foreign { error, .. } => match error.downcast_ref::<PyErr>() {
+            Some(error) => Python::attach(|py| error.clone_ref(py)),
+            None => UI2CError::new_err(text),
+        },
         _ => UI2CError::new_err(text),
     }
+}
+
+/// What Python code raised, on its way through the core.
+pub fn foreign(py: Python<'_>, error: PyErr) -> Error {
+    let is = |kind: Bound<'_, PyType>| error.is_instance(py, &kind);
+    let severity = if is(py.get_type::<UnsupportedError>()) || is(py.get_type::<MismatchError>()) {
+        Severity::Final
+    } else if is(py.get_type::<UI2CError>()) {
+        Severity::Damage
+    } else {
+        Severity::Outside
+    };
+    Error::Foreign { error: Box::new(error), severity }
 }

@@ -6,8 +6,10 @@ mod arguments;
 mod arrays;
 mod blocks;
 mod coder;
+mod decoder;
 mod errors;
 mod motion;
+mod network;
 mod postfilter;
 mod stream;
 mod units;
@@ -22,6 +24,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     blocks::register(m)?;
     motion::register(m)?;
     postfilter::register(m)?;
+    network::register(m)?;
+    decoder::register(m)?;
     video::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -254,7 +254,8 @@ fn compensate_adjoint<'py>(
     Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?))
 }
 
-fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
+/// A field, `[frames, rows, columns, 2]`.
+pub fn field(step: usize, vectors: &Bound<'_, PyAny>) -> PyResult<Field> {
     let vectors = borrow::<i16>(vectors, "vectors", &["frames", "rows", "columns", "2"])?;
     let &[frames, rows, columns, 2] = vectors.shape() else {
         return Err(PyValueError::new_err("vectors must have 2 components"));

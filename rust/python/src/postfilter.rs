@@ -1,15 +1,12 @@
 //! The post-filter.
 
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArrayDyn,
-    PyUntypedArrayMethods,
-};
+use numpy::{Element, IntoPyArray, PyArray3, PyArray4, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ui2c_core::motion::{Plane, Sample};
+use ui2c_core::motion::Sample;
 use ui2c_core::postfilter::{self, CLASSES, Designer, TAPS};
 
-use crate::arrays::{NumpyPlanes, borrow, plane};
+use crate::arrays::{NumpyPlanes, borrow, borrow_planes, planes, to_numpy};
 use crate::errors::convert;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -123,8 +120,6 @@ pub fn filter_sets(sets: Vec<Filters>) -> Vec<postfilter::Filters> {
     sets.into_iter().map(|filters| filters.0).collect()
 }
 
-type Arrays<'py, S> = [PyReadonlyArrayDyn<'py, S>; 3];
-
 fn observe_typed<S: Sample + Element>(
     py: Python<'_>,
     designer: &mut Designer,
@@ -164,22 +159,5 @@ fn apply_typed<'py, S: Sample + Element>(
     let arrays = borrow_planes::<S>(arrays)?;
     let planes = planes(&arrays)?;
     let applied = py.detach(|| postfilter::apply(planes, filters, bit_depth)).map_err(convert)?;
-    let mut applied = applied.into_iter().zip(planes).map(|(samples, plane)| {
-        PyArray1::from_vec(py, samples).reshape([plane.height(), plane.width()])
-    });
-    let mut next = || applied.next().expect("three planes");
-    Ok((next()?, next()?, next()?))
-}
-
-fn borrow_planes<'py, S: Sample + Element>(
-    planes: &[Bound<'py, PyAny>; 3],
-) -> PyResult<Arrays<'py, S>> {
-    let [y, u, v] = planes;
-    let one = |array, name| borrow::<S>(array, name, &["height", "width"]);
-    Ok([one(y, "Y")?, one(u, "U")?, one(v, "V")?])
-}
-
-fn planes<'a, S: Sample + Element>(arrays: &'a Arrays<'_, S>) -> PyResult<[Plane<'a, S>; 3]> {
-    let at = |k: usize| plane(&arrays[k], arrays[k].shape());
-    Ok([at(0)?, at(1)?, at(2)?])
+    to_numpy(py, applied, planes.map(|plane| [plane.height(), plane.width()]))
 }

@@ -18,7 +18,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// What a reader is ready to take from a stranger.
 #[pyclass(module = "ui2c._core", frozen)]
-struct Limits(bitstream::Limits);
+pub struct Limits(pub bitstream::Limits);
 
 #[pymethods]
 impl Limits {

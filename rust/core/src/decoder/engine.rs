@@ -26,10 +26,16 @@ pub trait Engines {
 /// The networks of one model.
 pub trait Engine {
     /// Frames of a unit that is no still.
-    fn frames_per_unit(&self) -> u8;
+    ///
+    /// # Errors
+    /// Where it cannot be told.
+    fn frames_per_unit(&self) -> Result<u8>;
 
     /// About how many bytes it takes to decode pictures of that size.
-    fn work_space(&self, geometry: &Geometry) -> u64;
+    ///
+    /// # Errors
+    /// Where it cannot be told.
+    fn work_space(&self, geometry: &Geometry) -> Result<u64>;
 
     /// A decoder for one sequence.
     ///
@@ -39,7 +45,7 @@ pub trait Engine {
 }
 
 /// Decodes the units of one sequence in order.
-pub trait UnitDecoder: Send {
+pub trait UnitDecoder: Send + Sync {
     /// The shown frames of a unit, each of the size that is shown.
     ///
     /// # Errors
@@ -64,12 +70,12 @@ impl Native {
 }
 
 impl Engine for Native {
-    fn frames_per_unit(&self) -> u8 {
-        FRAMES as u8
+    fn frames_per_unit(&self) -> Result<u8> {
+        Ok(FRAMES as u8)
     }
 
-    fn work_space(&self, geometry: &Geometry) -> u64 {
-        work_space(self.model.networks().config(), geometry)
+    fn work_space(&self, geometry: &Geometry) -> Result<u64> {
+        Ok(work_space(self.model.networks().config(), geometry))
     }
 
     fn open(&self, geometry: Geometry) -> Result<Box<dyn UnitDecoder>> {

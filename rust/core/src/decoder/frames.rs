@@ -203,7 +203,7 @@ impl<E: Engines> Decoder<E> {
 
     fn begin(&mut self, offset: u64, header: SequenceHeader) -> Result<()> {
         let engine = self.engines.find(&header)?;
-        let (said, frames) = (header.frames_per_unit, engine.frames_per_unit());
+        let (said, frames) = (header.frames_per_unit, engine.frames_per_unit()?);
         if said != frames {
             return Err(Error::corrupt(
                 offset,
@@ -211,7 +211,7 @@ impl<E: Engines> Decoder<E> {
             ));
         }
         let geometry = Geometry::of(&header);
-        let (needed, most) = (engine.work_space(&geometry), self.options.limits.max_memory);
+        let (needed, most) = (engine.work_space(&geometry)?, self.options.limits.max_memory);
         if needed > most {
             let Geometry { width, height, .. } = geometry;
             return Err(Error::Limit {

@@ -1,4 +1,4 @@
-"""One file, the same samples: whatever instructions, threads and settings PyTorch has."""
+"""One file, the same samples: whatever engine, instructions, threads and settings there are."""
 
 import os
 import subprocess
@@ -18,13 +18,16 @@ SCRIPT = """
 import hashlib, sys
 from itertools import islice
 from pathlib import Path
-import torch
 import ui2c
-from ui2c.network.model import load_model
+from ui2c.network.model import find_model, load_model
 from ui2c.video import open_source
 
-torch.set_num_threads(int(sys.argv[1]))
-city, golden = sys.argv[2], Path(sys.argv[3])
+engine, threads, city, golden = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+if engine == "torch":
+    import torch
+    from ui2c.network.torch_model import load_torch_model as load_model
+
+    torch.set_num_threads(threads)
 
 def hashed(frames):
     digest = hashlib.sha256()
@@ -36,26 +39,33 @@ def hashed(frames):
 model = load_model(golden / "nano.safetensors")
 for path in sorted(golden.glob("*.ui2c")):
     if path.stem != "coder":
-        print(path.stem, hashed(ui2c.Decoder(model=model).decode(path.read_bytes())))
+        decoder = ui2c.Decoder(model=model, threads=threads)
+        print(path.stem, hashed(decoder.decode(path.read_bytes())))
 shown = []
-encoder = ui2c.Encoder(qp=24, lead=0, motion="fast", reconstruction=shown.append)
+small = load_model(find_model("small"))
+options = {"qp": 24, "lead": 0, "motion": "fast", "threads": threads}
+encoder = ui2c.Encoder(model=small, reconstruction=shown.append, **options)
 stream = encoder.encode(islice(open_source(city), 3))
 print("small", hashlib.sha256(stream).hexdigest(), hashed(shown))
-again = ui2c.Decoder().decode(stream)
+again = ui2c.Decoder(model=small, threads=threads).decode(stream)
 assert hashed(again) == hashed(shown)
 """
 
 MACHINES = [
-    {},
-    {"ATEN_CPU_CAPABILITY": "default"},
-    {"ATEN_CPU_CAPABILITY": "avx2"},
-    {"ONEDNN_MAX_CPU_ISA": "SSE41"},
-    {"ONEDNN_MAX_CPU_ISA": "AVX2", "UI2C_CPU": "scalar"},
+    ("torch", {}),
+    ("torch", {"ATEN_CPU_CAPABILITY": "default"}),
+    ("torch", {"ATEN_CPU_CAPABILITY": "avx2"}),
+    ("torch", {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    ("torch", {"ONEDNN_MAX_CPU_ISA": "AVX2", "UI2C_CPU": "scalar"}),
+    ("native", {}),
+    ("native", {}),
+    ("native", {"UI2C_CPU": "avx2"}),
+    ("native", {"UI2C_CPU": "scalar"}),
 ]
 
 
-def report(threads: int, environment: dict[str, str]) -> str:
-    command = [sys.executable, "-c", SCRIPT, str(threads), str(CITY), str(GOLDEN)]
+def report(engine: str, threads: int, environment: dict[str, str]) -> str:
+    command = [sys.executable, "-c", SCRIPT, engine, str(threads), str(CITY), str(GOLDEN)]
     result = subprocess.run(
         command,
         env=os.environ | {"OMP_NUM_THREADS": str(threads)} | environment,
@@ -68,10 +78,10 @@ def report(threads: int, environment: dict[str, str]) -> str:
 
 @pytest.mark.slow
 def test_instructions_and_threads_change_nothing() -> None:
-    expected = report(1, {})
+    expected = report("torch", 1, {})
     assert "small" in expected and expected.count("\n") > 1
-    for number, machine in enumerate(MACHINES):
-        assert report(1 + number % 2, machine) == expected, machine
+    for number, (engine, machine) in enumerate(MACHINES):
+        assert report(engine, 1 + number % 2, machine) == expected, (engine, machine)
 
 
 @contextmanager

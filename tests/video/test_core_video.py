@@ -59,8 +59,8 @@ def test_errors_have_types(tmp_path: Path) -> None:
     path = tmp_path / "clip.y4m"
     with pytest.raises(FileNotFoundError, match=r"clip\.y4m"):
         _core.VideoReader.y4m(str(path))
-    path.write_bytes(b"YUV4MPEG2 W2 H2 C411\n")
-    with pytest.raises(_core.UnsupportedError, match="C411"):
+    path.write_bytes(b"YUV4MPEG2 W2 H2 C410\n")
+    with pytest.raises(_core.UnsupportedError, match="C410"):
         _core.VideoReader.y4m(str(path))
     path.write_bytes(b"RIFF")
     with pytest.raises(_core.Error):

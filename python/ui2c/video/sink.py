@@ -23,6 +23,9 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 H264_OPTIONS = {"crf": "12", "preset": "medium"}
 """Near the threshold of visible loss; whoever needs the exact samples writes y4m or yuv."""
 
+LARGEST = 1_000_000_000
+"""Of a fraction's parts that FFmpeg takes."""
+
 
 class Sink(Protocol):
     """Takes pictures; the file has its name only after `close`, and never after `discard`."""
@@ -119,15 +122,17 @@ class ContainerSink:
         self._av = import_av()
         self._next_time = 0
         self._container = self._av.open(staged.work, "w", format=container)
-        rate = description.fps or DEFAULT_RATE
-        self._timebase = description.timebase if description.fps is None else 1 / rate
+        rate = _small(description.fps or DEFAULT_RATE)
+        self._timebase = _small(description.timebase) if description.fps is None else 1 / rate
+        self._ticks = description.timebase / self._timebase
+        """Of the file in one of the video."""
         video = self._container.add_stream("libx264", rate=rate, options=dict(H264_OPTIONS))
         video.width, video.height = description.width, description.height
         video.pix_fmt = "yuv420p" if description.bit_depth == 8 else "yuv420p10le"
         video.time_base = self._timebase
         context = video.codec_context
         context.time_base = self._timebase
-        context.sample_aspect_ratio = Fraction(*description.sample_aspect)
+        context.sample_aspect_ratio = _small(Fraction(*description.sample_aspect))
         context.color_primaries, context.color_trc, context.colorspace = description.color
         context.color_range = FULL_RANGE if description.full_range else 1
         self._video = video
@@ -138,7 +143,8 @@ class ContainerSink:
             _fill(plane, samples)
         # Containers want ascending times: one that is none comes a tick after the one before.
         irregular = self._description.fps is None and frame.pts is not None
-        picture.pts = max(self._next_time, frame.pts or 0) if irregular else self._next_time
+        time = round((frame.pts or 0) * self._ticks) if irregular else self._next_time
+        picture.pts = max(self._next_time, time)
         picture.time_base = self._timebase
         self._next_time = picture.pts + 1
         self._mux(picture)
@@ -174,6 +180,19 @@ class ContainerSink:
             yield
         except self._av.FFmpegError as error:
             raise OSError(error.errno, error.strerror, self._staged.name) from error
+
+
+def _small(value: Fraction) -> Fraction:
+    """The nearest fraction that FFmpeg's signed numbers of 32 bits hold with room for arithmetic;
+    one that is next to nothing is the least there is."""
+    if value < Fraction(1, LARGEST):
+        return Fraction(1, LARGEST)
+    if value > LARGEST:
+        return Fraction(LARGEST)
+    fraction = value.limit_denominator(LARGEST)
+    if fraction.numerator > LARGEST:
+        fraction = 1 / (1 / value).limit_denominator(LARGEST)
+    return fraction
 
 
 def _fill(plane: Any, samples: Any) -> None:

@@ -128,12 +128,75 @@ fn headers_of_other_programs_are_read() {
 
 #[test]
 fn what_cannot_become_420_is_refused_by_name() {
-    for tag in ["C411", "C444alpha", "Cmon", "C422p8", "C420p8", "C420p17", "C", "It", "Im"] {
+    for tag in
+        ["C410", "C444alphap10", "Cmon", "Cmonop10", "C420p17", "C", "XYSCSS=410", "It", "Im"]
+    {
         match y4m(format!("YUV4MPEG2 W16 H16 {tag}\n").as_bytes()) {
             Err(Error::Unsupported { what }) => assert!(what.contains(tag), "{what}"),
             other => panic!("{tag}: {:?}", other.err()),
         }
     }
+}
+
+#[test]
+fn interlaced_files_are_refused_with_a_remedy() {
+    match y4m(b"YUV4MPEG2 W16 H16 It\n") {
+        Err(Error::Unsupported { what }) => assert!(what.contains("-vf bwdif"), "{what}"),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[test]
+fn headers_as_others_write_them_are_read() {
+    let reader = |header: &[u8]| y4m(&[b"YUV4MPEG2 W352 H288 ", header, b"\n"].concat()).unwrap();
+    let format = |header: &str| *reader(header.as_bytes()).format();
+    let plain = Format::new(352, 288, 8);
+    // A carriage return, and a comment in Latin-1.
+    assert_eq!(format("Ip\r"), plain);
+    assert_eq!(
+        *reader(b"XCOMMENT=caf\xe9 F30:1").format(),
+        Format { frame_rate: (30, 1), ..plain }
+    );
+    for unknown in ["F25:0", "F0:1", "F0:0", "A0:1", "A1:0"] {
+        assert_eq!(format(unknown), plain, "{unknown}");
+    }
+    for (rate, fraction) in [
+        ("29.97:1", (2997, 100)),
+        ("23.976:1.000", (23976, 1000)),
+        ("30000:1001", (30000, 1001)),
+        ("50:2", (50, 2)),
+        ("12.5:0.5", (125, 5)),
+        ("4294967295:1", (4294967295, 1)),
+    ] {
+        assert_eq!(format(&format!("F{rate}")).frame_rate, fraction);
+    }
+    assert_eq!(format("A1.5:1").sample_aspect, (3, 2));
+    for (name, depth, chroma) in [
+        ("C420p8", 8, "4:2:0"),
+        ("C422p8", 8, "4:2:2"),
+        ("C444p8", 8, "4:4:4"),
+        ("C411", 8, "4:1:1"),
+        ("C444alpha", 8, "4:4:4 with alpha"),
+        ("Cmono8", 8, "grey"),
+        ("Cmono12", 12, "grey"),
+        ("XYSCSS=420P10", 10, "4:2:0"),
+        ("XYSCSS=420JPEG", 8, "4:2:0"),
+        ("XYSCSS=422P12", 12, "4:2:2"),
+        ("XYSCSS=411", 8, "4:1:1"),
+        ("C420 XYSCSS=444P16", 8, "4:2:0"),
+        ("XYSCSS=410 C422", 8, "4:2:2"),
+    ] {
+        let reader = reader(name.as_bytes());
+        assert_eq!((reader.format().bit_depth, reader.chroma().name()), (depth, chroma), "{name}");
+    }
+}
+
+#[test]
+fn lines_may_end_as_on_other_systems() {
+    let file = b"YUV4MPEG2 W2 H2\r\nFRAME\r\n123456FRAME Ip\r\nabcdef";
+    let frames = read_all(y4m(file).unwrap()).unwrap();
+    assert_eq!(frames.len(), 2);
+    assert_eq!(frames[1], Frame::Bits8([b"abcd".to_vec(), b"e".to_vec(), b"f".to_vec()]));
 }
 
 /// The only frame of a 3 x 3 file.
@@ -171,6 +234,22 @@ fn other_chroma_formats_become_420() {
         three_by_three("Cmono10", &y),
         Frame::Bits16([y.to_vec(), vec![512; 4], vec![512; 4]])
     );
+    // Opacity, the last, is passed over.
+    let alpha = [&y[..], &full, &full, &full].concat();
+    let without = three_by_three("C444", &alpha[..27]);
+    let (Frame::Bits8([_, u, _]), true) =
+        (&without, without == three_by_three("C444alpha", &alpha))
+    else {
+        panic!("alpha changes the picture")
+    };
+    assert_eq!(u, &[12, 21, 31, 40]);
+    // (3 (10 + 20) + (10 + 20) + 4) / 8 is 15.5, and the last row stands alone.
+    let quarter = [10, 20, 30];
+    let Frame::Bits8([_, u, _]) = three_by_three("C411", &[&y[..], &quarter, &quarter].concat())
+    else {
+        panic!("8 bits")
+    };
+    assert_eq!(u, [15, 15, 30, 30]);
     let Frame::Bits8([luma, u, v]) = three_by_three("Cmono", &y) else { panic!("8 bits") };
     assert_eq!((luma.len(), u, v), (9, vec![128; 4], vec![128; 4]));
 }
@@ -187,8 +266,12 @@ fn bad_headers_are_corrupt() {
         "YUV4MPEG2 W16 H65536\n",
         "YUV4MPEG2 W99999999999 H16\n",
         "YUV4MPEG2 W16 H16 F25\n",
-        "YUV4MPEG2 W16 H16 F25:0\n",
-        "YUV4MPEG2 W16 H16 A0:1\n",
+        "YUV4MPEG2 W16 H16 F25:-1\n",
+        "YUV4MPEG2 W16 H16 F25.:x\n",
+        "YUV4MPEG2 W16 H16 F4294967296:1\n",
+        "YUV4MPEG2 W16 H16 F4294967295.5:1\n",
+        "YUV4MPEG2 W16 H16 F1.0000000001:1\n",
+        "YUV4MPEG2 W16 H16 A1.5\n",
         long.as_str(),
     ] {
         let error = y4m(header.as_bytes()).err();

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from ui2c.evaluate.bdrate import Curve, bd_rate
 from ui2c.network.config import config_for
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_engine import State
 from ui2c.train.anchors import clip_psnr
 from ui2c.train.data.validation import Clip, validation_clips

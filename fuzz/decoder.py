@@ -17,7 +17,7 @@ from pathlib import Path
 
 import ui2c
 from ui2c import _core
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 
 HERE = Path(__file__).parent
 SEEDS = HERE / "seeds" / "decoder"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.paths import CITY
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_model import random_model, save_model
 
 

@@ -21,7 +21,7 @@ RUNS = 20
 def write(clip: str, folder: Path, qps: list[int]) -> None:
     import av
     from recording import recording
-    from ui2c.network.model import load_model
+    from ui2c.network.load import load_model
     from ui2c.network.prior import SKIP
     from ui2c.network.tables import gaussian_tables
     from ui2c.unit.coder import UnitEncoder

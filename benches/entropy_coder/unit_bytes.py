@@ -15,7 +15,8 @@ import ui2c
 from recording import recording
 from safetensors import safe_open
 from ui2c import _core
-from ui2c.network.model import load_model, model_folder
+from ui2c.network.load import load_model
+from ui2c.network.model import model_folder
 from ui2c.network.prior import SKIP
 from ui2c.network.tables import ScaleTables
 from ui2c.video import open_source

@@ -181,7 +181,7 @@ class Models:
 
     def find(self, model_id: bytes) -> Model:
         """The model of that id; raises `ui2c.UnsupportedError` where there is none."""
-        from ui2c.network.model import load_model, model_for_id
+        from ui2c.network.load import load_model, model_for_id
 
         if self._loaded is None and self._given is not None:
             if isinstance(self._given, (str, os.PathLike)):

@@ -220,6 +220,6 @@ def _header(options: EncoderOptions, model: Model, first: Any) -> _core.Sequence
 def _load(model: str | os.PathLike[str] | Model, device: str) -> Model:
     if not isinstance(model, (str, os.PathLike)):
         return model
-    from ui2c.network.model import load_model
+    from ui2c.network.load import load_model
 
     return load_model(os.fspath(model), resolve_device(device))

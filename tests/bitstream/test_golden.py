@@ -14,7 +14,8 @@ from support.paths import GOLDEN
 from support.streams import coded_units, parse
 from support.units import take_apart
 from ui2c import _core
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.unit.planes import Geometry
 from ui2c.video import open_source
 

@@ -8,7 +8,7 @@ import ui2c
 from support.clips import make_clip
 from support.paths import CITY
 from ui2c.control.lead import TRIED, find_lead, frames_ahead, lead_of
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.unit.coder import EncodedUnit, UnitEncoder
 from ui2c.unit.planes import Geometry
 from ui2c.video import open_source

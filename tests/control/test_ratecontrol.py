@@ -15,7 +15,7 @@ from support.streams import coded_units
 from ui2c import YUV420
 from ui2c.control.rate import HoldBitrate, MeetSize, Plan, Target, fall, qp_at
 from ui2c.encode_stream import EncodeStream
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 
 FPS = 25
 FRAMES = 250

@@ -16,7 +16,8 @@ from support.clips import equal, make_clip, moving_frames
 from support.told import session_of, shown, units_of
 from ui2c import YUV420, _core
 from ui2c.network.engine import Session
-from ui2c.network.model import Model, find_model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model, find_model
 from ui2c.network.native_engine import NativeEngine
 from ui2c.network.torch_model import load_torch_model
 from ui2c.unit.planes import Geometry
@@ -190,7 +191,7 @@ def test_all_but_experiments_works_without_torch(
 
 def test_nothing_imports_torch_in_coding(nano_file: Path) -> None:
     script = (
-        "import sys, ui2c; from ui2c.network.model import load_model; "
+        "import sys, ui2c; from ui2c.network.load import load_model; "
         f"ui2c.Encoder(model={str(nano_file)!r}, device='cpu'); import ui2c.cli; "
         "assert 'torch' not in sys.modules"
     )

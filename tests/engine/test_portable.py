@@ -19,7 +19,8 @@ import hashlib, sys
 from itertools import islice
 from pathlib import Path
 import ui2c
-from ui2c.network.model import find_model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import find_model
 from ui2c.video import open_source
 
 engine, threads, city, golden = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])

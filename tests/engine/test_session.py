@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.told import Coded, Unit, decode, encode, same, session_of, shown, units_of
 from ui2c.network.engine import Session
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.network.prior import SCALES
 from ui2c.network.torch_model import load_torch_model
 from ui2c.unit.planes import Geometry

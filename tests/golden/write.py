@@ -339,7 +339,7 @@ def _write(name: str, data: bytes) -> None:
 def _write_models(*, again: bool) -> None:
     """What needs PyTorch."""
     import ui2c
-    from ui2c.network.model import load_model
+    from ui2c.network.load import load_model
 
     names = ["nano.safetensors", *(f"{name}.{kind}" for name in UNITS for kind in ("ui2c", "y4m"))]
     if again:

@@ -13,10 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from support.clips import make_clip
 from ui2c import _core
+from ui2c.network import load as loading
 from ui2c.network import model as files
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import load_model, model_for_id, shipped_models
+from ui2c.network.load import load_model, model_for_id
+from ui2c.network.model import shipped_models
 from ui2c.network.prior import SCALES, SKIP
 from ui2c.network.tables import LARGEST, fitted_tables, gaussian_tables
 from ui2c.network.torch_model import load_codec, random_model, save_model
@@ -119,8 +121,8 @@ def test_models_are_found_by_the_id_that_they_tell(
     assert shipped_models() == ["one", "two"]
     two = load_model("two")
     loaded: list[object] = []
-    load = files.load_model
-    monkeypatch.setattr(files, "load_model", lambda *a: (loaded.append(a[0]), load(*a))[1])
+    load = loading.load_model
+    monkeypatch.setattr(loading, "load_model", lambda *a: (loaded.append(a[0]), load(*a))[1])
     assert model_for_id(two.model_id).model_id == two.model_id
     # The other one was not loaded to see what it is.
     assert loaded == ["two"]

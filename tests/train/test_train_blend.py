@@ -6,7 +6,7 @@ import pytest
 import torch
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train.blend import blend, main
 

@@ -13,7 +13,7 @@ from ui2c.network.blocks import Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
 from ui2c.network.integer import from_integers, to_integers
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train import calibrate
 from ui2c.train.rounding import Inputs, rounded_to_fit

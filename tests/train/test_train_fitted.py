@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support.clips import equal, moving_frames
 from ui2c import _core
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train import fitted, observed
 from ui2c.train.observed import SymbolCounts

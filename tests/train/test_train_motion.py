@@ -10,7 +10,7 @@ from torch import Tensor
 from ui2c.network.alignment import displacement_of
 from ui2c.network.codec import Codec
 from ui2c.network.config import STILL_LEAD, config_for
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train import observed
 from ui2c.train.data.batches import Batch

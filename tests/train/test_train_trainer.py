@@ -11,7 +11,7 @@ from support.training import config
 from torch import Tensor
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.packing import pack
 from ui2c.network.torch_model import load_codec
 from ui2c.train.data.batches import Batch, Batches

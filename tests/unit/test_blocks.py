@@ -15,7 +15,8 @@ from support.units import UnitWriter, check_unit, decode_unit, geometry_of
 from ui2c import _core
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.network.torch_model import save_model
 from ui2c.unit.coder import EncodedUnit, UnitDecoder
 from ui2c.unit.field import NO_FIELD, UnitMotion

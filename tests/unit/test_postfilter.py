@@ -22,7 +22,8 @@ from support.units import (
     take_apart,
 )
 from ui2c import _core
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.network.torch_model import save_model
 from ui2c.unit.coder import UnitDecoder, UnitEncoder
 from ui2c.unit.planes import Geometry

@@ -98,9 +98,7 @@ def test_one_damaged_packet(tmp_path: Path, regular: bool) -> None:
 def test_a_frame_that_is_missing_leaves_no_gap(tmp_path: Path) -> None:
     """Seeking over it gives what decoding from the beginning gives."""
     count = 100
-    path = encode(
-        tmp_path / "clip.mov", pictures(count, pixels="rgb24"), "png", packets=damage(30)
-    )
+    path = encode(tmp_path / "clip.mov", pictures(count, pixels="rgb24"), "png", packets=damage(30))
     everything = list(open_source(path, on_error="skip"))
     assert len(everything) == count and everything[30] == everything[29]
     for skipped in (20, 30, 31, 60, 99):

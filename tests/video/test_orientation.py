@@ -56,7 +56,9 @@ def test_no_matrix() -> None:
 
 def exif(number: int) -> bytes:
     """A TIFF with nothing but an orientation."""
-    return b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\3\0\0\0\1" + struct.pack(">HH", number, 0) + bytes(4)
+    return (
+        b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\3\0\0\0\1" + struct.pack(">HH", number, 0) + bytes(4)
+    )
 
 
 def corners(frame: Any) -> list[int]:
@@ -71,7 +73,9 @@ def test_photographs(tmp_path: Path, kind: str, number: int) -> None:
     grey[:16, :24], grey[:16, 24:], grey[16:, :24], grey[16:, 24:] = 20, 90, 160, 230
     frame = av.VideoFrame.from_ndarray(grey, "gray")
     codec, pixels = ("mjpeg", "yuvj420p") if kind == "jpg" else ("png", "gray")
-    path = encode(tmp_path / f"clip.{kind}", [frame.reformat(format=pixels)], codec, format="image2")
+    path = encode(
+        tmp_path / f"clip.{kind}", [frame.reformat(format=pixels)], codec, format="image2"
+    )
     data = path.read_bytes()
     if kind == "jpg":
         segment = b"Exif\0\0" + exif(number)

@@ -53,7 +53,9 @@ def read(path: Path) -> tuple[list[Fraction], Any]:
 
 
 @pytest.mark.parametrize(
-    "times", [REGULAR, IRREGULAR, GAP, LONG, LATE], ids="regular irregular gap long late".split()
+    "times",
+    [REGULAR, IRREGULAR, GAP, LONG, LATE],
+    ids=["regular", "irregular", "gap", "long", "late"],
 )
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0]}-{kind[1]}")
 def test_containers_and_codecs(
@@ -108,9 +110,7 @@ def test_joined_files_go_on(tmp_path: Path, format: str) -> None:
     parts = []
     for late in (0, 13 if format == "mpegts" else 0):
         times = None if format == "mpeg" else [time + late for time in REGULAR]
-        part = encode(
-            tmp_path / f"part{late}", pictures(FRAMES), codec, format=format, times=times
-        )
+        part = encode(tmp_path / f"part{late}", pictures(FRAMES), codec, format=format, times=times)
         parts.append(part.read_bytes())
     path = tmp_path / "joined"
     path.write_bytes(b"".join(parts))

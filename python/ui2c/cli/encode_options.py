@@ -202,7 +202,8 @@ def encoder_options(arguments: argparse.Namespace, video: Description) -> dict[s
 
 def low_latency(model: str) -> str:
     """The variant of a model with one frame per unit; UsageError where there is none."""
-    from ui2c.network.model import load_model, shipped_models
+    from ui2c.network.load import load_model
+    from ui2c.network.model import shipped_models
 
     if model.endswith(".safetensors"):
         if load_model(model).config.frames_per_unit != 1:

@@ -201,7 +201,7 @@ def kind_of(unit: _core.Unit) -> str:
 
 def model_lines(name: str) -> Iterator[str]:
     """Configuration, and parameters and kMAC per pixel and frame of every module."""
-    from ui2c.network.model import load_model
+    from ui2c.network.load import load_model
     from ui2c.runtime import need_torch
 
     need_torch("counting a model's operations")

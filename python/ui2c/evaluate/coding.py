@@ -90,7 +90,7 @@ def encode(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def decode(arguments: argparse.Namespace) -> dict[str, Any]:
     """Decodes, with the checks that the stream allows."""
-    from ui2c.network.model import load_model
+    from ui2c.network.load import load_model
     from ui2c.runtime import resolve_device
 
     decoder = Decoder(

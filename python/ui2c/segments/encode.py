@@ -58,7 +58,7 @@ class Segment:
         model = self.options.get("model", "small")
         if self.clip is None or not isinstance(model, (str, os.PathLike)):
             return ""
-        from ui2c.network.model import load_model
+        from ui2c.network.load import load_model
 
         state = os.stat(self.clip.path)
         definition = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ui2c.network.codec import Codec
-from ui2c.network.model import load_model
+from ui2c.network.load import load_model
 from ui2c.network.torch_model import load_codec, save_model
 
 

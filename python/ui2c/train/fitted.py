@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ui2c.network.model import Model, load_model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model
 from ui2c.network.tables import ScaleTables, fitted_tables
 from ui2c.network.torch_model import load_codec, save_model
 from ui2c.train.filters import clips_of, fit_filters

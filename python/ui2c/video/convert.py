@@ -44,9 +44,7 @@ class Converter:
     they raise UnsupportedError.
     """
 
-    def __init__(
-        self, first: Any, picture: Any = None, *, resize: bool = False
-    ) -> None:
+    def __init__(self, first: Any, picture: Any = None, *, resize: bool = False) -> None:
         name = first.format.name
         self.notes: list[str] = []
         self.bit_depth = min(16, max(8, first.format.components[0].bits))
@@ -135,9 +133,7 @@ class Converter:
         span = FULL_RANGE if self.full_range else LIMITED_RANGE
         told = FULL_RANGE if frame.format.name.startswith("yuvj") else frame.color_range or span
         if frame.format.name != self._format or told != span:
-            frame = frame.reformat(
-                format=self._format, src_color_range=told, dst_color_range=span
-            )
+            frame = frame.reformat(format=self._format, src_color_range=told, dst_color_range=span)
         y = self._plane(frame.planes[0], frame.width, frame.height)
         width, height = chroma_size(frame.width, frame.height)
         if self._grey:

@@ -178,14 +178,20 @@ class ContainerSource:
             else:
                 time = 0
             self._last_time = max(self._last_time, time)
-        elif self._timing.times and time is not None:
-            if self._timing.slot(time) - self._origin_slot > self._taken and self._shown:
-                self._pending.insert(0, frame)
-                frame = self._shown
-                self.repeated += 1
+        elif self._shown is not None and self._missing(time):
+            self._pending.insert(0, frame)
+            frame = self._shown
+            self.repeated += 1
         self._taken += 1
         self._shown = frame
         return frame
+
+    def _missing(self, time: int | None) -> bool:
+        """Whether another frame should come before the one of that time."""
+        timing = self._timing
+        if timing is None or time is None or not timing.times:
+            return False
+        return timing.slot(time) - self._origin_slot > self._taken
 
     def _reopen(self) -> None:
         """Back to before the first frame."""

@@ -7,13 +7,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+USABLE := $(VENV)/.usable
 
 NATIVE := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: demo test lint test-rust test-python test-arm sanitize clean
 
-demo: $(INSTALLED)
+demo: $(USABLE)
 	$(BIN)/python examples/demo.py
 
 test: lint test-rust test-python
@@ -56,6 +57,12 @@ sanitize:
 $(INSTALLED): $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,video]'
+	touch $@
+
+# What users need, without PyTorch and the tools of development.
+$(USABLE): $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[video]'
 	touch $@
 
 clean:

@@ -49,11 +49,11 @@ fn units(model: &Model, geometry: &Geometry) -> Vec<CodedUnit> {
     let (width, height) = (geometry.coded_width(), geometry.coded_height());
     let networks = Arc::clone(model.networks());
     let mut session = Session::new(networks, width, height, geometry.bit_depth).unwrap();
-    let picture = |seed: usize| {
+    let picture = |seed: usize| -> [Vec<u8>; 3] {
         let plane = |samples| (0..samples).map(|k| (k * (k + seed) / 7 % 256) as u8).collect();
         [plane(width * height), plane(width * height / 4), plane(width * height / 4)]
     };
-    let mut reference: [Vec<u8>; 3] = picture(0).map(|plane| vec![128; plane.len()]);
+    let mut reference = picture(0).map(|plane| vec![128; plane.len()]);
     let mut units = Vec::new();
     for (qp, intra) in [(10, true), (20, false)] {
         let pictures = [picture(qp + 1), picture(qp + 2)];

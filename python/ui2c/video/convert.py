@@ -152,7 +152,8 @@ class Converter:
         if self._format == "grayf32le":
             reals = np.frombuffer(plane, "<f4").reshape(-1, plane.line_size // 4)
             codes = np.nan_to_num(reals[:height, :width]).clip(0, 1) * 65535
-            return np.rint(codes).astype(np.uint16)
+            rounded: np.ndarray[Any, Any] = np.rint(codes).astype(np.uint16)
+            return rounded
         dtype = np.dtype(np.uint8 if self.bit_depth == 8 else f"{self._order}u2")
         rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
         return rows[:height, :width].astype(dtype.newbyteorder("="))

@@ -165,7 +165,7 @@ impl BareProduct {
     /// If there is no layer of so many channels.
     pub fn new(channels: usize, loops: Loops) -> Result<Option<Self>> {
         let layer = Pointwise::new(
-            Weights::Int8(vec![1; channels * channels]),
+            Weights::Int8((0..channels * channels).map(|i| (i * 37 % 31) as i8 - 15).collect()),
             vec![1.0; channels],
             vec![0.0; channels],
             vec![1.0; channels],

@@ -7,6 +7,9 @@ pub(super) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 
+use super::kernels::product::{Finish, Product};
+use super::kernels::quantise::Int8;
+
 /// What a set of instructions can do. A value proves that this processor has them.
 ///
 /// Everything is one operation of IEEE 754 on each lane, or exact.
@@ -22,6 +25,9 @@ pub(super) trait Simd: Copy {
 
     /// What is added to quantised inputs of 8 bits: where these are multiplied as unsigned bytes.
     const OFFSET: i32;
+
+    /// Whether they are [`ShortSums`].
+    const SHORT_SUMS: bool = false;
 
     /// Runs the task with these instructions allowed.
     fn run<T: Task>(self, task: T) -> T::Output;
@@ -58,6 +64,12 @@ pub(super) trait Simd: Copy {
 
     /// Adds to each lane its four products of 8 bits, `x` with the offset, `w` of 7 bits.
     fn dot_int8(self, sum: Self::Integers, x: Self::Integers, w: Self::Integers) -> Self::Integers;
+    /// A whole product of bytes.
+    #[inline(always)]
+    fn multiply_int8<F: Finish>(self, product: Product<'_, Int8, F>) {
+        product.by_groups(self);
+    }
+
     /// Adds to each lane its two products of 16 bits, of 12 at most.
     fn dot_wide(self, sum: Self::Integers, x: Self::Integers, w: Self::Integers) -> Self::Integers;
 
@@ -71,6 +83,16 @@ pub(super) trait Simd: Copy {
     /// # Safety
     /// Four times as many bytes as lanes can be written.
     unsafe fn store_words(self, to: *mut u8, x: [Self::Floats; 2]);
+}
+
+/// Instructions that multiply bytes to sums of two products in 16 bits.
+pub(super) trait ShortSums: Simd {
+    /// Sums of two products, `x` with the offset, `w` of 7 bits.
+    fn mul_bytes(self, x: Self::Integers, w: Self::Integers) -> Self::Integers;
+    /// Sums of 16 bits; they wrap.
+    fn add_words(self, a: Self::Integers, b: Self::Integers) -> Self::Integers;
+    /// Adds to each lane its two of 16 bits.
+    fn add_pairs(self, sum: Self::Integers, words: Self::Integers) -> Self::Integers;
 }
 
 /// A loop that can be run with any instructions. All of `run` must be inlined.

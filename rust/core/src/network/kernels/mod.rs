@@ -9,7 +9,8 @@ mod depthwise;
 pub(super) mod pack;
 pub(super) mod pointwise;
 pub(super) mod product;
-mod quantise;
+pub(super) mod quantise;
+pub(super) mod runs;
 
 /// Most positions of a tile: whole groups of all instructions.
 pub(super) const TILE: usize = 24;

@@ -2,6 +2,7 @@
 
 use super::super::parameters::{Pointwise, Weights};
 use super::super::simd::{Simd, Task};
+use super::runs::Runs;
 
 /// Which outputs a panel has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(in super::super) struct Panels {
     pub(super) scale: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) equalisation: Vec<f32>,
+    /// None for products that are not made by runs.
+    pub(super) runs: Runs,
 }
 
 impl Panels {
@@ -80,6 +83,7 @@ impl Task for Pack<'_> {
             scale: of_outputs(&layer.scale),
             bias: of_outputs(&layer.bias),
             equalisation: layer.equalisation.clone(),
+            runs: Runs::default(),
         };
         let row = |n: usize| n * layer.inputs..(n + 1) * layer.inputs;
         match &layer.weights {
@@ -90,6 +94,10 @@ impl Task for Pack<'_> {
                     i32::from_le_bytes(std::array::from_fn(|k| four[k] as u8))
                 };
                 panels.weights = in_order(&outputs, 2 * S::LANES, panels.groups, at);
+                if S::SHORT_SUMS {
+                    panels.runs =
+                        Runs::new(&panels.weights, panels.groups, 2 * S::LANES, S::OFFSET);
+                }
                 for (start, n) in panels.start.iter_mut().zip(&outputs) {
                     let sum = |n| weights[row(n)].iter().map(|&w| i32::from(w)).sum::<i32>();
                     *start = n.map_or(0, |n| -S::OFFSET * sum(n));

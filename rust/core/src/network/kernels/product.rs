@@ -3,12 +3,13 @@
 use std::marker::PhantomData;
 
 use super::super::simd::{Simd, Task};
+use super::TILE;
 use super::pack::Panels;
 use super::quantise::{Int8, Kind, stride};
 use super::with_group;
 
 /// What becomes of the outputs of a product.
-pub(super) trait Finish: Copy {
+pub(in super::super) trait Finish: Copy {
     /// Takes the two vectors of a panel at a position.
     ///
     /// # Safety
@@ -17,11 +18,11 @@ pub(super) trait Finish: Copy {
 }
 
 /// The product of quantised inputs, rows of [`stride`] bytes.
-pub(super) struct Product<'a, K, F> {
-    layer: &'a Panels,
-    quantised: &'a [u8],
-    steps: &'a [f32],
-    finish: F,
+pub(in super::super) struct Product<'a, K, F> {
+    pub(super) layer: &'a Panels,
+    pub(super) quantised: &'a [u8],
+    pub(super) steps: &'a [f32],
+    pub(super) finish: F,
     kind: PhantomData<K>,
 }
 
@@ -45,20 +46,19 @@ impl<K: Kind, F: Finish> Task for Product<'_, K, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        K::multiply(s, self);
+    }
+}
+
+impl<K: Kind, F: Finish> Product<'_, K, F> {
+    /// Group by group.
+    #[inline(always)]
+    pub(in super::super) fn by_groups<S: Simd>(self, s: S) {
         let positions = self.steps.len();
         let stride = stride(self.layer.inputs);
         assert!(self.quantised.len() >= positions * stride);
-        let panel_size = 2 * S::LANES;
         for panel in 0..self.layer.panels::<S>() {
-            let outputs = panel * panel_size..(panel + 1) * panel_size;
-            let weights = outputs.start * self.layer.groups..outputs.end * self.layer.groups;
-            let panel = Panel {
-                number: panel,
-                weights: &self.layer.weights[weights],
-                start: &self.layer.start[outputs.clone()],
-                scale: &self.layer.scale[outputs.clone()],
-                bias: &self.layer.bias[outputs],
-            };
+            let panel = Panel::new::<S>(self.layer, panel);
             let mut first = 0;
             while first < positions {
                 let group = (positions - first).min(S::GROUP);
@@ -75,14 +75,29 @@ impl<K: Kind, F: Finish> Task for Product<'_, K, F> {
     }
 }
 
-struct Panel<'a> {
+pub(super) struct Panel<'a> {
     number: usize,
     /// `[groups][2][lanes]`
-    weights: &'a [i32],
+    pub(super) weights: &'a [i32],
     /// `[2][lanes]`, as the following
     start: &'a [i32],
-    scale: &'a [f32],
-    bias: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) bias: &'a [f32],
+}
+
+impl<'a> Panel<'a> {
+    #[inline(always)]
+    pub(super) fn new<S: Simd>(layer: &'a Panels, number: usize) -> Self {
+        let outputs = number * 2 * S::LANES..(number + 1) * 2 * S::LANES;
+        let weights = outputs.start * layer.groups..outputs.end * layer.groups;
+        Self {
+            number,
+            weights: &layer.weights[weights],
+            start: &layer.start[outputs.clone()],
+            scale: &layer.scale[outputs.clone()],
+            bias: &layer.bias[outputs],
+        }
+    }
 }
 
 /// # Safety
@@ -103,11 +118,7 @@ unsafe fn multiply<S: Simd, K: Kind, F: Finish, const P: usize>(
         let scale = load_two(s, panel.scale.as_ptr());
         let bias = load_two(s, panel.bias.as_ptr());
         for p in 0..P {
-            let step = s.splat(steps[p]);
-            let y = [
-                dequantise(s, sums[p][0], step, scale[0], bias[0]),
-                dequantise(s, sums[p][1], step, scale[1], bias[1]),
-            ];
+            let y = dequantise_two(s, sums[p], s.splat(steps[p]), scale, bias);
             finish.finish(s, first + p, panel.number, y);
         }
     }
@@ -116,20 +127,21 @@ unsafe fn multiply<S: Simd, K: Kind, F: Finish, const P: usize>(
 /// # Safety
 /// Two vectors can be read.
 #[inline(always)]
-unsafe fn load_two<S: Simd>(s: S, from: *const f32) -> [S::Floats; 2] {
+pub(super) unsafe fn load_two<S: Simd>(s: S, from: *const f32) -> [S::Floats; 2] {
     // SAFETY: what the caller promises.
     unsafe { [s.load(from), s.load(from.add(S::LANES))] }
 }
 
 #[inline(always)]
-fn dequantise<S: Simd>(
+pub(super) fn dequantise_two<S: Simd>(
     s: S,
-    sum: S::Integers,
+    sums: [S::Integers; 2],
     step: S::Floats,
-    scale: S::Floats,
-    bias: S::Floats,
-) -> S::Floats {
-    s.add(s.mul(s.mul(s.to_floats(sum), step), scale), bias)
+    scale: [S::Floats; 2],
+    bias: [S::Floats; 2],
+) -> [S::Floats; 2] {
+    let dequantise = |k: usize| s.add(s.mul(s.mul(s.to_floats(sums[k]), step), scale[k]), bias[k]);
+    [dequantise(0), dequantise(1)]
 }
 
 /// # Safety
@@ -296,8 +308,8 @@ impl Finish for Add {
     }
 }
 
-/// Products of all panels with the positions of a group, `times` over, and nothing else; gives the
-/// number of positions.
+/// Products of all panels with the positions of a tile, `times` over, without what is done before
+/// and after; gives the number of positions.
 pub(in super::super) struct Bare<'a> {
     pub(in super::super) layer: &'a Panels,
     pub(in super::super) times: usize,
@@ -308,23 +320,15 @@ impl Task for Bare<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> usize {
-        let stride = stride(self.layer.inputs);
-        let quantised = vec![1; S::GROUP * stride];
-        let mut largest = s.zeros();
-        for _ in 0..self.times {
-            for panel in self.layer.weights.chunks_exact(self.layer.groups * 2 * S::LANES) {
-                let start = &self.layer.start;
-                with_group!(S::GROUP, P => {
-                    // SAFETY: there are rows for a group, and starts for a panel.
-                    let sums = unsafe { sums::<S, Int8, P>(s, panel, start, &quantised, stride) };
-                    for [a, b] in &sums {
-                        largest = s.max_magnitude(largest, s.to_floats(*a));
-                        largest = s.max_magnitude(largest, s.to_floats(*b));
-                    }
-                });
-            }
+        let Self { layer, times } = self;
+        let quantised = vec![1; TILE * stride(layer.inputs)];
+        let mut y = vec![0.0; TILE * layer.outputs];
+        for _ in 0..times {
+            let finish = Store::new(&mut y, layer.outputs, TILE);
+            // SAFETY: `finish` was told of these positions and outputs.
+            s.run(unsafe { Product::<Int8, _>::new(layer, &quantised, &[1.0; TILE], finish) });
+            std::hint::black_box(&mut y);
         }
-        std::hint::black_box(s.largest(largest));
-        self.times * S::GROUP
+        times * TILE
     }
 }

@@ -3,9 +3,10 @@
 use super::super::scalar::{LARGEST_MAGNITUDE, LEAST_MAGNITUDE, LEVELS_INT8, LEVELS_WIDE};
 use super::super::simd::Simd;
 use super::pack::Panels;
+use super::product::{Finish, Product};
 
 /// Inputs of a product: of 8 bits or of 12.
-pub(super) trait Kind: Copy {
+pub(in super::super) trait Kind: Copy {
     /// Largest magnitude.
     const LEVELS: f32;
     const BYTES: usize;
@@ -16,6 +17,9 @@ pub(super) trait Kind: Copy {
 
     fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers;
 
+    /// All of a product.
+    fn multiply<S: Simd, F: Finish>(s: S, product: Product<'_, Self, F>);
+
     /// Stores the first [`Self::VECTORS`], rounded.
     ///
     /// # Safety
@@ -24,7 +28,7 @@ pub(super) trait Kind: Copy {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Int8;
+pub(in super::super) struct Int8;
 
 #[derive(Clone, Copy)]
 pub(super) struct Wide;
@@ -41,6 +45,11 @@ impl Kind for Int8 {
     #[inline(always)]
     fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers {
         s.dot_int8(sum, x, w)
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, F: Finish>(s: S, product: Product<'_, Self, F>) {
+        s.multiply_int8(product);
     }
 
     #[inline(always)]
@@ -62,6 +71,11 @@ impl Kind for Wide {
     #[inline(always)]
     fn dot<S: Simd>(s: S, sum: S::Integers, x: S::Integers, w: S::Integers) -> S::Integers {
         s.dot_wide(sum, x, w)
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, F: Finish>(s: S, product: Product<'_, Self, F>) {
+        product.by_groups(s);
     }
 
     #[inline(always)]

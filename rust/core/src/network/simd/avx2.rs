@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{Simd, Task};
+use super::super::kernels::product::{Finish, Product};
+use super::super::kernels::quantise::Int8;
+use super::{ShortSums, Simd, Task};
 
 /// Proof of AVX2 alone.
 #[derive(Clone, Copy)]
@@ -44,7 +46,7 @@ fn run_avx_vnni<T: Task>(simd: AvxVnni, task: T) -> T::Output {
 
 /// The same for both but for the products.
 macro_rules! implement {
-    ($name:ident, $run:ident, $group:literal, $dot_int8:expr, $dot_wide:expr) => {
+    ($name:ident, $run:ident, $group:literal, $dot_int8:expr, $dot_wide:expr, { $($more:tt)* }) => {
         impl Simd for $name {
             type Floats = __m256;
             type Integers = __m256i;
@@ -52,6 +54,7 @@ macro_rules! implement {
             const LANES: usize = 8;
             const GROUP: usize = $group;
             const OFFSET: i32 = 128;
+            $($more)*
 
             #[inline(always)]
             fn run<T: Task>(self, task: T) -> T::Output {
@@ -193,8 +196,35 @@ macro_rules! implement {
     };
 }
 
-implement!(Avx2, run_avx2, 4, dot_int8, dot_wide);
-implement!(AvxVnni, run_avx_vnni, 6, _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32);
+implement!(Avx2, run_avx2, 4, dot_int8, dot_wide, {
+    const SHORT_SUMS: bool = true;
+
+    #[inline(always)]
+    fn multiply_int8<F: Finish>(self, product: Product<'_, Int8, F>) {
+        product.by_runs(self);
+    }
+});
+implement!(AvxVnni, run_avx_vnni, 6, _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32, {});
+
+impl ShortSums for Avx2 {
+    #[inline(always)]
+    fn mul_bytes(self, x: __m256i, w: __m256i) -> __m256i {
+        // SAFETY: the value proves that the processor has the instructions.
+        unsafe { _mm256_maddubs_epi16(x, w) }
+    }
+
+    #[inline(always)]
+    fn add_words(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, sum: __m256i, words: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(words, _mm256_set1_epi16(1))) }
+    }
+}
 
 /// Sums of two products do not saturate: 2 · 255 · 63 < 2^15.
 ///

@@ -49,7 +49,7 @@ fn run() {
                 line(format!("pointwise {channels}"), picture, pointwise);
                 let layer = BlockLayer::new(block(channels), loops);
                 let block = speed(|| {
-                    layer.forward(picture.0, &x, &mut y);
+                    layer.forward(picture.0, x.clone());
                     positions * (8 * channels * channels + 9 * channels)
                 });
                 line(format!("block {channels}"), picture, block);

@@ -114,38 +114,48 @@ impl BlockLayer {
         self.channels
     }
 
-    /// `[height, width, inputs]` to `[height, width, channels]`.
+    /// `[height, width, inputs]` to `[height, width, channels]`, in place where these are as many.
     ///
     /// # Panics
-    /// If `x` and `y` are not of as many positions, in whole rows.
-    pub fn forward(&self, width: usize, x: &[f32], y: &mut [f32]) {
-        let row = width * self.channels;
-        let height = y.len() / row;
-        assert_eq!((x.len(), y.len()), (height * width * self.inputs, height * row));
+    /// If `x` is not of whole rows.
+    pub fn forward(&self, width: usize, mut x: Vec<f32>) -> Vec<f32> {
+        assert!(x.len().is_multiple_of(width * self.inputs));
+        let outputs = x.len() / self.inputs * self.channels;
         match &self.form {
             Form::Plain(parameters) => {
                 let _environment = DefaultEnvironment::enter();
-                scalar::block(parameters, width, x, y);
+                let mut y = vec![0.0; outputs];
+                scalar::block(parameters, width, &x, &mut y);
+                return y;
             }
-            Form::Packed((None, branches)) => self.forward_bands(branches, width, x, y),
-            Form::Packed((Some(adaptor), branches)) => {
-                let mut adapted = vec![0.0; y.len()];
-                adaptor.forward(x, &mut adapted);
-                self.forward_bands(branches, width, &adapted, y);
+            Form::Packed((adaptor, branches)) => {
+                if let Some(adaptor) = adaptor {
+                    let mut adapted = vec![0.0; outputs];
+                    adaptor.forward(&x, &mut adapted);
+                    x = adapted;
+                }
+                self.forward_bands(branches, width, &mut x);
             }
         }
+        x
     }
 
-    fn forward_bands(&self, block: &Branches, width: usize, x: &[f32], y: &mut [f32]) {
+    fn forward_bands(&self, block: &Branches, width: usize, x: &mut [f32]) {
         let row = width * self.channels;
-        let height = y.len() / row;
+        let height = x.len() / row;
         let threads = rayon::current_num_threads();
         let bands = if threads == 1 { 1 } else { BANDS * threads };
         let rows = height.div_ceil(bands).max(ROWS);
-        y.par_chunks_mut(rows * row).enumerate().for_each(|(band, y)| {
+        // The last row of each band and the first of the next, which change while they are needed.
+        let edges: Vec<[Vec<f32>; 2]> = (rows..height)
+            .step_by(rows)
+            .map(|y| [y - 1, y].map(|y| x[y * row..(y + 1) * row].to_vec()))
+            .collect();
+        x.par_chunks_mut(rows * row).enumerate().for_each(|(band, rows)| {
             let _environment = DefaultEnvironment::enter();
-            let rows = band * rows..band * rows + y.len() / row;
-            let done = self.loops.run(Band { block, width, x, rows, y });
+            let above = band.checked_sub(1).map(|edge| &edges[edge][0][..]);
+            let below = edges.get(band).map(|edge| &edge[1][..]);
+            let done = self.loops.run(Band { block, width, rows, above, below });
             debug_assert!(done.is_ok(), "packed for loops that are not the plain ones");
         });
     }

@@ -49,16 +49,13 @@ impl Map {
         y
     }
 
-    pub(super) fn through_block(&self, block: &BlockLayer) -> Self {
-        let mut y = Self::zeros(self.height, self.width, block.channels());
-        block.forward(self.width, &self.data, &mut y.data);
-        y
+    pub(super) fn through_block(self, block: &BlockLayer) -> Self {
+        let data = block.forward(self.width, self.data);
+        Self { channels: block.channels(), data, ..self }
     }
 
-    /// Through at least one block.
-    pub(super) fn through_blocks(&self, blocks: &[BlockLayer]) -> Self {
-        let Some((first, others)) = blocks.split_first() else { return self.clone() };
-        others.iter().fold(self.through_block(first), |x, block| x.through_block(block))
+    pub(super) fn through_blocks(self, blocks: &[BlockLayer]) -> Self {
+        blocks.iter().fold(self, Self::through_block)
     }
 
     /// The channels of both, of the same size.

@@ -3,7 +3,9 @@
 //! A packed frame is `[h/8, w/8, 96]`: Y in squares of 8, U and V of 4, each sample of a square a
 //! channel. Grey is zero, and the range of codes is one.
 
-use super::float::round;
+use rayon::prelude::*;
+
+use super::float::{DefaultEnvironment, round};
 use super::map::Map;
 use crate::motion::{Plane, Sample};
 use crate::{Error, Result};
@@ -68,7 +70,9 @@ pub(super) fn unpack<S: Sample>(frame: &Map, bit_depth: u32) -> [Vec<S>; 3] {
     PLANES.map(|(square, first)| {
         let width = frame.width * square;
         let mut plane = vec![S::default(); frame.height * square * width];
-        for (y, to) in plane.chunks_exact_mut(width).enumerate() {
+        let lines = plane.par_chunks_exact_mut(width).with_min_len(4 * square);
+        lines.enumerate().for_each(|(y, to)| {
+            let _environment = DefaultEnvironment::enter();
             let positions = frame.row(y / square).chunks_exact(FRAME_CHANNELS);
             for (to, position) in to.chunks_exact_mut(square).zip(positions) {
                 let values = &position[first + y % square * square..][..square];
@@ -77,7 +81,7 @@ pub(super) fn unpack<S: Sample>(frame: &Map, bit_depth: u32) -> [Vec<S>; 3] {
                     *to = S::from_i32(round(code) as i32);
                 }
             }
-        }
+        });
         plane
     })
 }

@@ -55,14 +55,20 @@ struct Unit {
     intra: bool,
     /// Table of each channel of z.
     hyper_index: Vec<u8>,
-    tap: Map,
-    context: Map,
+    /// Until the unit is synthesised.
+    known: Option<Known>,
     /// The latent that was analysed.
     analysed: Option<Map>,
     parameters: Option<Parameters>,
     /// The latent in steps.
     latent: Option<Map>,
     decoded: Option<Decoded>,
+}
+
+/// What the networks know of a unit before its latents.
+struct Known {
+    tap: Map,
+    context: Map,
 }
 
 /// What the prior says of y, `[height/16, width/16, latent]` each.
@@ -118,7 +124,7 @@ impl Session {
                 let grey = Map::zeros(self.height / 8, self.width / 8, FRAME_CHANNELS);
                 grey.through_block(&codec.image_adaptor)
             }
-            Start::Picture(picture) => picture.through_block(&codec.image_adaptor),
+            Start::Picture(picture) => Map::clone(picture).through_block(&codec.image_adaptor),
             Start::Feature(feature) if field.step() == 0 => feature.through(&codec.feature_adaptor),
             Start::Feature(feature) => {
                 self.check_field(field)?;
@@ -129,16 +135,18 @@ impl Session {
             }
         };
         let rows = frame_rows(qp, intra);
-        let prediction = pack(known, None, self.bit_depth).through(&codec.prediction_in);
-        let tap = adapted.plus(&prediction).through_blocks(&codec.extractor_1);
-        let context = tap.through_blocks(&codec.extractor_2);
+        let tap = {
+            let prediction = pack(known, None, self.bit_depth).through(&codec.prediction_in);
+            adapted.plus(&prediction)
+        };
+        let tap = tap.through_blocks(&codec.extractor_1);
+        let context = tap.clone().through_blocks(&codec.extractor_2);
         let tap = tap.scaled(&codec.feature_gains.shares(rows));
         self.unit = Some(Unit {
             rows,
             intra,
             hyper_index: self.model.hyper_index(qp, intra).to_vec(),
-            tap,
-            context,
+            known: Some(Known { tap, context }),
             analysed: None,
             parameters: None,
             latent: None,
@@ -167,7 +175,7 @@ impl Session {
             .unshuffled()
             .through(&codec.linear_in)
             .scaled(&codec.linear_in_gains.shares(unit.rows));
-        let h = residual.through(&codec.encoder_in).beside(&unit.context);
+        let h = residual.through(&codec.encoder_in).beside(&unit.known()?.context);
         let h = h.through_blocks(&codec.encoder).scaled(&codec.encoder_gains.shares(unit.rows));
         let y = h.unshuffled().through(&codec.encoder_down).plus(&linear);
         let prior = &self.model.prior;
@@ -189,7 +197,7 @@ impl Session {
         let z = Map { height, width, channels, data: z.iter().map(|&z| z.into()).collect() };
         let h = z.through(&prior.hyper_up_1).shuffled().through_block(&prior.hyper_decode_1);
         let h = h.through(&prior.hyper_up_2).shuffled().through_block(&prior.hyper_decode_2);
-        let temporal = unit.tap.unshuffled().through(&prior.temporal_down);
+        let temporal = unit.known()?.tap.unshuffled().through(&prior.temporal_down);
         let temporal = temporal.through_block(&prior.temporal);
         let h = h.cropped(temporal.height, temporal.width).beside(&temporal);
         let raw = h.through_blocks(&prior.fusion).through(&prior.fusion_out);
@@ -219,38 +227,39 @@ impl Session {
         let Some(parameters) = &unit.parameters else {
             return Err(Error::invalid("the scales of y were not asked for"));
         };
-        let decided;
-        let latent = match (y, &unit.latent) {
+        let mut y = match (y, &unit.latent) {
             (Some(y), _) => {
                 check_count("y", y, parameters.index.len())?;
-                decided = self.decide(parameters, |element, _| y[element]).1;
-                &decided
+                self.decide(parameters, |element, _| y[element]).1
             }
-            (None, Some(latent)) => latent,
+            (None, Some(latent)) => latent.clone(),
             (None, None) => return Err(Error::invalid("the symbols of y are missing")),
         };
-        let mut y = latent.clone();
         y.change_rows(|row, y| {
             y.iter_mut().zip(parameters.step.row(row)).for_each(|(y, step)| *y *= step);
         });
+        let (rows, intra) = (unit.rows, unit.intra);
 
+        // Nothing fails from here on; what is not needed any more makes room.
+        let unit = self.unit_mut()?;
+        let Known { context, .. } = unit.known.take().ok_or_else(synthesised)?;
+        (unit.analysed, unit.parameters, unit.latent) = (None, None, None);
+        self.state = State::default();
         let codec = &self.model.codec;
         let h = y.through(&codec.decoder_up).shuffled();
-        let h = h.scaled(&codec.decoder_gains.shares(unit.rows)).beside(&unit.context);
+        let h = h.scaled(&codec.decoder_gains.shares(rows)).beside(&context);
+        drop(context);
         let feature = h.through_blocks(&codec.decoder);
-        let y = y.scaled(&codec.linear_out_gains.shares(unit.rows));
+        let y = y.scaled(&codec.linear_out_gains.shares(rows));
         let detail = y.through(&codec.linear_out).shuffled();
         let mut gates = feature.through(&codec.gate);
-        let intra = unit.intra;
         gates.change_rows(|_, gates| {
             for gate in gates {
                 *gate = if intra { 1.0 } else { (*gate + 0.5).clamp(0.0, 1.0) };
             }
         });
         self.state = State(Start::Feature(Arc::new(feature)));
-        let unit = self.unit_mut()?;
-        unit.decoded = Some(Decoded { detail, gates });
-        (unit.analysed, unit.parameters, unit.latent) = (None, None, None);
+        self.unit_mut()?.decoded = Some(Decoded { detail, gates });
         Ok(())
     }
 
@@ -265,7 +274,7 @@ impl Session {
             return Err(Error::invalid("the unit was not synthesised"));
         };
         let codec = &self.model.codec;
-        let h = feature.through_blocks(&codec.heads[index]);
+        let h = Map::clone(feature).through_blocks(&codec.heads[index]);
         let h = h.scaled(codec.head_gains[index].row(unit.rows[index]));
         let mut frame = h.through(&codec.heads_out[index]);
         let base = pack(std::slice::from_ref(base), None, self.bit_depth);
@@ -399,6 +408,16 @@ impl Session {
         }
         Ok(())
     }
+}
+
+impl Unit {
+    fn known(&self) -> Result<&Known> {
+        self.known.as_ref().ok_or_else(synthesised)
+    }
+}
+
+fn synthesised() -> Error {
+    Error::invalid("the unit was synthesised already")
 }
 
 impl Parameters {

@@ -1,7 +1,5 @@
 //! A block, one pass over its rows.
 
-use std::ops::Range;
-
 use super::super::parameters::Block;
 use super::super::simd::{Simd, Task};
 use super::TILE;
@@ -38,13 +36,14 @@ impl Task for PackBranches<'_> {
     }
 }
 
-/// Some rows of a picture: `[height, width, channels]` to `[rows, width, channels]`.
+/// Consecutive rows of a picture, `[rows, width, channels]`, and those around them, in place.
 pub(in super::super) struct Band<'a> {
     pub(in super::super) block: &'a Branches,
     pub(in super::super) width: usize,
-    pub(in super::super) x: &'a [f32],
-    pub(in super::super) rows: Range<usize>,
-    pub(in super::super) y: &'a mut [f32],
+    pub(in super::super) rows: &'a mut [f32],
+    /// The row before and the one after, as they are before the block; none outside the picture.
+    pub(in super::super) above: Option<&'a [f32]>,
+    pub(in super::super) below: Option<&'a [f32]>,
 }
 
 impl Task for Band<'_> {
@@ -52,23 +51,23 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block, width, x, rows, y } = self;
+        let Self { block, width, rows, above, below } = self;
         let c = block.spatial.channels;
+        let row = width * c;
+        let count = rows.len() / row;
         let mut work = Work::new(c);
         let mut ring = Ring::new(width, c);
-        // The row below is always one ahead.
-        if let Some(above) = rows.start.checked_sub(1) {
-            ring.fill(s, block, &mut work, x, above);
-        }
-        ring.fill(s, block, &mut work, x, rows.start);
-        for (row, y) in rows.zip(y.chunks_exact_mut(width * c)) {
-            ring.fill(s, block, &mut work, x, row + 1);
-            let x = &x[row * width * c..(row + 1) * width * c];
-            let tiles = x.chunks(TILE * c).zip(y.chunks_mut(TILE * c));
-            for (tile, (x, y)) in tiles.enumerate() {
+        // The row below is always one ahead: what is read of it is not yet changed. Rows of the
+        // band count from one.
+        ring.fill(s, block, &mut work, above, 0);
+        ring.fill(s, block, &mut work, rows.get(..row), 1);
+        for n in 1..=count {
+            let next = if n < count { rows.get(n * row..(n + 1) * row) } else { below };
+            ring.fill(s, block, &mut work, next, n + 1);
+            for (tile, x) in rows[(n - 1) * row..n * row].chunks_mut(TILE * c).enumerate() {
                 let from = tile * TILE * c..tile * TILE * c + x.len() + 2 * c;
-                let above_at_below = [row + 2, row, row + 1].map(|k| &ring.row(k)[from.clone()]);
-                work.run(s, block, above_at_below, x, y);
+                let around = [n - 1, n, n + 1].map(|k| &ring.row(k)[from.clone()]);
+                work.run(s, block, around, x);
             }
         }
     }
@@ -82,22 +81,28 @@ struct Ring {
 }
 
 impl Ring {
-    /// All rows are zeros, as those outside the picture are.
     fn new(width: usize, channels: usize) -> Self {
         Self { rows: vec![0.0; 3 * (width + 2) * channels], width, channels }
     }
 
-    /// The place of a row; that above the first is that of row 2.
     fn row(&self, row: usize) -> &[f32] {
         let size = (self.width + 2) * self.channels;
         &self.rows[row % 3 * size..][..size]
     }
 
+    /// Makes a row from the block's input; zeros outside the picture.
     #[inline(always)]
-    fn fill<S: Simd>(&mut self, s: S, block: &Branches, work: &mut Work, x: &[f32], row: usize) {
+    fn fill<S: Simd>(
+        &mut self,
+        s: S,
+        block: &Branches,
+        work: &mut Work,
+        x: Option<&[f32]>,
+        row: usize,
+    ) {
         let (c, size) = (self.channels, (self.width + 2) * self.channels);
         let inside = &mut self.rows[row % 3 * size..][c..size - c];
-        let Some(x) = x.get(row * self.width * c..(row + 1) * self.width * c) else {
+        let Some(x) = x else {
             inside.fill(0.0);
             return;
         };
@@ -126,14 +131,7 @@ impl Work {
 
     /// All from the depthwise layer on.
     #[inline(always)]
-    fn run<S: Simd>(
-        &mut self,
-        s: S,
-        block: &Branches,
-        rows: [&[f32]; 3],
-        x: &[f32],
-        y: &mut [f32],
-    ) {
+    fn run<S: Simd>(&mut self, s: S, block: &Branches, rows: [&[f32]; 3], x: &mut [f32]) {
         let c = block.spatial.channels;
         let positions = x.len() / c;
         let convolved = &mut self.convolved[..x.len()];
@@ -147,7 +145,7 @@ impl Work {
             let folded = &mut self.folded[..2 * x.len()];
             let finish = Fold::new(folded, 2 * c, positions);
             self.inputs.multiply::<S, Int8, _>(s, &block.mix_in, middle, finish);
-            let finish = Add::new(middle, y, c, positions);
+            let finish = Add::new(middle, x, c, positions);
             self.inputs.multiply::<S, Int8, _>(s, &block.mix_out, folded, finish);
         }
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from support.clips import equal, moving_frames
 from ui2c import _core
 from ui2c.network.load import load_model
@@ -47,6 +48,11 @@ def test_what_was_fitted_to_is_coded_with_fewer_bytes(tmp_path: Path, nano_file:
     before, after = load_model(nano_file), load_model(output)
     assert after.filters.any()
     assert after.model_id != before.model_id
+    old, new = load_file(nano_file), load_file(output)
+    assert old.keys() == new.keys()
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    assert changed and all(name == "filters" or name.startswith("tables.") for name in changed)
+    assert "tables.hyper_index" not in changed
     plain = tmp_path / "plain.safetensors"
     save_model(load_codec(output), plain, filters=after.filters)
     (size, units), (fitted_size, same) = (coded(load_model(m), frames) for m in (plain, output))

@@ -50,12 +50,12 @@ def save_model(
     `filters`, `[9, 3, 3, 30, 12]`, are the default sets of the post-filter; without, they change
     nothing. `tables` are those of y and of z; without, both are Gaussian.
     """
-    y, z = tables or (gaussian_tables(), gaussian_tables())
     tensors = {
         "tables.hyper_index": hyper_indexes(codec),
-        "filters": torch.from_numpy(no_filters() if filters is None else filters),
-        **_table_tensors("", y),
-        **_table_tensors("hyper_", z),
+        **_fitted_tensors(
+            no_filters() if filters is None else filters,
+            tables or (gaussian_tables(), gaussian_tables()),
+        ),
     }
     coding = copy.deepcopy(codec).cpu()
     coding_codec(coding)
@@ -67,6 +67,26 @@ def save_model(
         "config": json.dumps(codec.config.to_dict(), sort_keys=True),
         "card": json.dumps(card or {}, sort_keys=True),
     }
+    _write(path, metadata, tensors)
+
+
+def save_fitted(
+    source: str | os.PathLike[str],
+    path: Path,
+    filters: NDArray[np.int8],
+    tables: tuple[ScaleTables, ScaleTables],
+) -> None:
+    """Writes a model file with the networks of another, bit for bit, and other filters and tables.
+
+    See `save_model`.
+    """
+    with safe_open(source, framework="pt") as file:
+        metadata = dict(file.metadata())
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    _write(path, metadata, tensors | _fitted_tensors(filters, tables))
+
+
+def _write(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> None:
     metadata["id"] = _identity(metadata, tensors).hex()
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(save(tensors, metadata))
@@ -88,6 +108,17 @@ def _identity(metadata: dict[str, str], tensors: dict[str, Tensor]) -> bytes:
     for key in sorted(tensors):
         digest.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
     return digest.digest()[:8]
+
+
+def _fitted_tensors(
+    filters: NDArray[np.int8], tables: tuple[ScaleTables, ScaleTables]
+) -> dict[str, Tensor]:
+    y, z = tables
+    return {
+        "filters": torch.from_numpy(filters),
+        **_table_tensors("", y),
+        **_table_tensors("hyper_", z),
+    }
 
 
 def _table_tensors(kind: str, tables: ScaleTables) -> dict[str, Tensor]:

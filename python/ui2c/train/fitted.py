@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ui2c.network.load import load_model
+from ui2c.network.load import find_model, load_model
 from ui2c.network.model import Model
 from ui2c.network.tables import ScaleTables, fitted_tables
-from ui2c.network.torch_model import load_codec, save_model
+from ui2c.network.torch_model import save_fitted
 from ui2c.train.filters import clips_of, fit_filters
 from ui2c.train.observed import SymbolCounts
 from ui2c.unit.planes import Planes
@@ -23,7 +23,7 @@ from ui2c.unit.planes import Planes
 def fit(
     model: Model, clips: Sequence[Sequence[Planes]]
 ) -> tuple[NDArray[np.int8], tuple[ScaleTables, ScaleTables]]:
-    """Filters and tables (of y and of z) for `save_model`, from clips of 8-bit 4:2:0 planes.
+    """Filters and tables (of y and of z) for `save_fitted`, from clips of 8-bit 4:2:0 planes.
 
     The Gaussians that training assumes are right in their deviations, but what is coded has heavier
     tails and, in z, far more zeros.
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not clips:
         parser.error(f"{arguments.folder} has no 8-bit video of {arguments.frames} frames")
     filters, tables = fit(model, clips)
-    save_model(load_codec(arguments.model), arguments.output, model.card, filters, tables)
+    save_fitted(find_model(arguments.model), arguments.output, filters, tables)
     print(f"{arguments.output}: filters and tables from {len(clips)} clips")
 
 

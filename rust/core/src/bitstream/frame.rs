@@ -48,7 +48,10 @@ impl<'a> Frame<'a> {
         let most = limits.max_unit_bytes.min(limits.max_memory / 2);
         if length > most {
             return Err(Error::Limit {
-                what: format!("unit of {length} bytes at byte {offset}, at most {most} are wanted"),
+                what: format!(
+                    "unit of {length} bytes at byte {offset}, at most {most} are wanted \
+                     (max_unit_bytes, max_memory)"
+                ),
             });
         }
         let head = 1 + length_size;

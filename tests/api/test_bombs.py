@@ -218,7 +218,7 @@ def test_junk_is_given_up(saved: Any, parts: tuple[bytes, Piece]) -> None:
     head, still = parts
     junk = b"".join(intra(JUNK, frame=k) for k in range(1000)) + end(1000, 1000)
     decoder = Decoder(model=saved, on_error="skip")
-    with pytest.raises(ui2c.CorruptError, match=r"unit|frame"):
+    with pytest.raises(ui2c.CorruptError, match="9 such units are enough"):
         decoder.decode(head + junk)
     assert len(decoder.lost) <= 8
     with pytest.raises(ui2c.CorruptError):

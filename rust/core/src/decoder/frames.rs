@@ -342,6 +342,11 @@ impl<E: Engines> Decoder<E> {
         }
     }
 
+    /// Whether too many intact units could not be decoded.
+    fn gives_up(&self) -> bool {
+        self.undecodable > MOST_UNDECODABLE + self.units
+    }
+
     /// What is wrong with a unit that could not be decoded although its checksum is right.
     fn undecodable(&mut self, error: Error, name: &str) -> Error {
         let Error::Corrupt { offset, what } = error else { return error };
@@ -351,6 +356,12 @@ impl<E: Engines> Decoder<E> {
             Some(true) => "its checksum is right: an encoder at fault, or an attack".into(),
             Some(false) => format!("the decoder's state is not the encoder's: {differs}"),
             None => format!("its checksum is right: {differs}"),
+        };
+        let hint = match self.gives_up() {
+            true if self.options.skip => {
+                format!("{hint}; {} such units are enough to give up", self.undecodable)
+            }
+            _ => hint,
         };
         if self.options.verify || self.agrees == Some(true) {
             Error::corrupt(offset, format!("{name}: {what}; {hint}"))
@@ -413,8 +424,7 @@ impl<E: Engines> Decoder<E> {
             return Err(error);
         }
         self.damage.get_or_insert_with(|| Arc::clone(&error));
-        let over = self.undecodable > MOST_UNDECODABLE + self.units;
-        if severity == Severity::Final || !self.options.skip || over {
+        if severity == Severity::Final || !self.options.skip || self.gives_up() {
             self.failure = Some(Arc::clone(&error));
             return Err(error);
         }

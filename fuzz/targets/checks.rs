@@ -27,7 +27,7 @@ pub fn parser(data: &[u8]) {
     assert_eq!(whole, pieces);
     let held: u64 = whole.iter().map(|unit| unit.size).sum();
     assert!(held <= stream.len() as u64);
-    let _ = index_at_end(&stream, stream.len() as u64);
+    let _ = index_at_end(&stream, stream.len() as u64, &Limits::default());
 }
 
 /// A stream of the units whose type, length and payload `data` gives, with right checksums.

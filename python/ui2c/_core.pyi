@@ -103,11 +103,14 @@ class Limits:
     max_frames: int
     """Frames of the sequence; 2**31 unless given."""
     max_memory: int
-    """Bytes held at once because of what the stream says; 8 GiB unless given.
+    """Bytes held at once because of what the stream says; 10 GiB unless given.
 
-    The parser counts the largest unit, and the pictures of a unit with their reference; the decoder
-    counts the network's work space, too, by an estimate from the picture's size.
+    The parser counts a unit twice, an index with its entries, and the pictures of a unit with their
+    reference; the decoder counts metadata and the network's work space, too, the latter by an
+    estimate from the picture's size. What a call returns counts by itself.
     """
+    max_work: int
+    """Luma samples of all coded pictures that are decoded; 2**53 unless given."""
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class Limits:
         max_unit_bytes: int = ...,
         max_frames: int = ...,
         max_memory: int = ...,
+        max_work: int = ...,
     ) -> None: ...
 
 @final
@@ -232,8 +236,8 @@ class IndexUnit(Unit):
     """Where decoding can begin."""
 
     @property
-    def entries(self) -> tuple[tuple[int, int], ...]:
-        """(offset, number of the first shown frame) of each random-access point."""
+    def entries(self) -> NDArray[np.uint64]:
+        """Offset and number of the first shown frame of each random-access point, `[points, 2]`."""
 
 @final
 class UnknownUnit(Unit):
@@ -283,8 +287,11 @@ class Parser:
         """The bytes fed next come from `offset`, a random-access point. Keeps the header."""
 
 def crc32c(data: bytes, initial: int = 0) -> int: ...
-def index_at_end(tail: bytes, size: int) -> tuple[tuple[int, int], ...] | None:
-    """The index of a stream of `size` bytes that ends with `tail`; None if `tail` holds none."""
+def index_at_end(tail: bytes, size: int, limits: Limits | None = None) -> NDArray[np.uint64] | None:
+    """The index of a stream of `size` bytes that ends with `tail`, as `IndexUnit.entries` has it.
+
+    None if `tail` holds none. Raises CorruptError where it contradicts itself, LimitError.
+    """
 
 # --- motion --------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ui2c import _core
-from ui2c.errors import Error, UnsupportedError
+from ui2c.errors import Error, LimitError, UnsupportedError
 from ui2c.options import DecoderOptions
 from ui2c.picture.color import UNSPECIFIED, WEIGHTS, yuv420_to_rgb
 from ui2c.picture.frames import YUV420
@@ -44,6 +44,9 @@ class DecodeStream:
             skip=options.on_error == "skip",
             threads=options.threads,
         )
+        self._limits = options.limits
+        self._held: Any = None
+        """A frame that `gather` could not take."""
         self.position = 0
         """Number of the frame that `frames` gave last."""
 
@@ -82,8 +85,23 @@ class DecodeStream:
         number; `last_pts` is the time of the frame before it. The header must be known."""
         self._decoder.seek(offset, frame=frame, last_pts=last_pts)
 
+    def gather(self, frames: list[Any]) -> None:
+        """Adds the frames that the bytes fed so far complete.
+
+        Raises LimitError where all together would take more than `max_memory`; the next call goes
+        on.
+        """
+        for frame in self.frames():
+            if (len(frames) + 1) * size_of(frame) > self._limits.max_memory:
+                self._held = frame
+                check_returned(len(frames) + 1, size_of(frame), self._limits)
+            frames.append(frame)
+
     def frames(self) -> Iterator[Any]:
         """The frames that the bytes fed so far complete."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            yield held
         while (decoded := self._decoder.next_frame()) is not None:
             header = self._decoder.header
             assert header is not None
@@ -93,6 +111,21 @@ class DecodeStream:
                 yield yuv420_to_rgb(frame, matrix=header.matrix)
             else:
                 yield frame
+
+
+def size_of(frame: Any) -> int:
+    """Bytes of a picture's samples."""
+    planes = frame.planes if isinstance(frame, YUV420) else (frame,)
+    return sum(plane.nbytes for plane in planes)
+
+
+def check_returned(count: int, size: int, limits: _core.Limits) -> None:
+    """Raises LimitError where so many frames of so many bytes are more than one call may return."""
+    if count * size > limits.max_memory:
+        raise LimitError(
+            f"{count} frames at once take {count * size} bytes, at most {limits.max_memory} are "
+            "wanted (max_memory): take them one by one"
+        )
 
 
 class _Finder:

@@ -30,7 +30,8 @@ class Decoder:
 
     `decode` takes a whole stream, `decode_iter` gives frames as they come from a file or other
     source, `open` gives any frame of a file at once, `push` and `flush` take bytes in pieces of
-    any size. Memory does not grow with the clip but by what is returned.
+    any size. Memory does not grow with the clip but by what is returned, which is at most
+    `max_memory` of the limits in one call.
 
     - `output`: "yuv" gives YUV420 pictures as coded; "rgb" gives uint8 `[height, width, 3]`,
       converted by the stream's matrix (BT.709 where it names none).
@@ -38,11 +39,12 @@ class Decoder:
       asks for; they must be those it was made with.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `threads`: how many run the networks; None: as many as there are cores.
-    - `verify`: compare the decoder's state with the hashes in the stream; MismatchError where this
-      machine's arithmetic differs from the encoder's.
+    - `verify`: compare the decoder's state with the hashes in the stream; MismatchError where it is
+      not what the encoder's was.
     - `limits`: what a stream may ask for; LimitError beyond.
     - `on_error`: "raise", or "skip" to go on at the next random-access unit after damage; what is
-      missing then stands in `lost`.
+      missing then stands in `lost`. It gives up where more than 8 units with right checksums, and
+      more than those that were decoded, have wrong contents.
 
     Raises ValueError where an argument is out of range; the errors of `ui2c.errors` for bad data.
     """
@@ -95,9 +97,16 @@ class Decoder:
     def decode(self, data: bytes) -> Any:
         """All frames of a whole stream.
 
-        A list of YUV420, or for RGB one uint8 array `[frames, height, width, 3]`.
+        A list of YUV420, or for RGB one uint8 array `[frames, height, width, 3]`. Raises LimitError
+        where they take more than `max_memory`.
         """
-        frames = list(self.decode_iter(data))
+        frames: list[Any] = []
+        stream = self._stream = self._begin()
+        for piece in _pieces(data):
+            stream.feed(piece)
+            stream.gather(frames)
+        stream.close()
+        stream.gather(frames)
         if self.options.output == "yuv":
             return frames
         header = self.header
@@ -130,7 +139,8 @@ class Decoder:
     def push(self, data: bytes) -> list[Any]:
         """Takes the next bytes of a stream, returns the frames that they complete.
 
-        Where an error follows some frames, the frames are returned and the next call raises it.
+        Where an error follows some frames, the frames are returned and the next call raises it;
+        frames beyond `max_memory` of the limits are left to the next call.
         """
         stream = self._stream
         if stream is None or stream.closed:
@@ -138,8 +148,7 @@ class Decoder:
         stream.feed(data)
         frames: list[Any] = []
         try:
-            for frame in stream.frames():
-                frames.append(frame)
+            stream.gather(frames)
         except Error:
             # The stream keeps the error and raises it again when asked for more.
             if not frames:
@@ -153,7 +162,9 @@ class Decoder:
         """
         stream = self._stream = self._stream or self._begin()
         stream.close()
-        return list(stream.frames())
+        frames: list[Any] = []
+        stream.gather(frames)
+        return frames
 
     def __enter__(self) -> Decoder:
         return self

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bisect
 import io
-import itertools
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ui2c import _core
-from ui2c.decode_stream import DecodeStream, ModelSource
-from ui2c.errors import CorruptError, Error, TruncatedError
+from ui2c.decode_stream import DecodeStream, ModelSource, check_returned
+from ui2c.errors import CorruptError, Error, LimitError, TruncatedError, UnsupportedError
 from ui2c.options import DecoderOptions
+from ui2c.picture.frames import chroma_size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,6 +29,15 @@ CHUNK = 1 << 16
 TRAILER = 8
 """Bytes at the end of a stream that tell the size of the index: see docs/bitstream.md."""
 
+FIRST_UNIT = 10
+"""Where the stream's first header stands; other headers belong to random-access points."""
+
+INDEX = 0x85
+"""The first byte of an index."""
+
+METADATA_ENTRY = 256
+"""What a key with its value takes beside their text."""
+
 
 class Reader(Sequence[Any]):
     """The frames of one stream, as `Decoder.open` gives it: `len()`, `[i]`, `[a:b]`, iteration.
@@ -37,10 +47,14 @@ class Reader(Sequence[Any]):
     bit. Frames are as the decoder's `output` says; `[a:b]` is a list of them, or one array
     `[frames, height, width, 3]` for RGB.
 
-    The index at the end of the stream tells the random-access units. Where it is missing, or where
-    every frame has a time of its own, opening reads all units once, without decoding any. Where
-    what it reads is damaged or has no end, it raises an error of `ui2c.errors`, or with the
-    decoder's `on_error="skip"` goes by what is left; only asking for a lost frame raises then.
+    The index at the end of the stream tells the random-access units. Where it is missing or units
+    contradict it, or where every frame has a time of its own, all units are read once, without
+    decoding any. Where what is read is damaged or has no end, that raises an error of
+    `ui2c.errors`, or with the decoder's `on_error="skip"` goes by what is left; only asking for a
+    lost frame raises then.
+
+    What it holds counts towards `max_memory` of the decoder's limits, and so does what a slice
+    returns: LimitError beyond, before anything is decoded.
 
     Not for several threads at once.
     """
@@ -51,15 +65,15 @@ class Reader(Sequence[Any]):
         self._options, self._models = options, models
         self._played: DecodeStream | None = None
         self._file, self._owned = _open(source)
+        self._frames: Iterator[Any] | None = None
+        self._next = 0
+        """Number of the frame that `_frames` gives next."""
         try:
             self._size = self._file.seek(0, os.SEEK_END)
             self._survey()
         except BaseException:
             self.close()
             raise
-        self._frames: Iterator[Any] | None = None
-        self._next = 0
-        """Number of the frame that `_frames` gives next."""
 
     @property
     def header(self) -> _core.SequenceHeader:
@@ -74,7 +88,7 @@ class Reader(Sequence[Any]):
     @property
     def random_access(self) -> tuple[int, ...]:
         """Numbers of the frames where decoding can begin."""
-        return tuple(self._point_frames)
+        return tuple(map(int, self._frames_at))
 
     @property
     def lost(self) -> list[tuple[int, int | None]]:
@@ -142,11 +156,12 @@ class Reader(Sequence[Any]):
         """
         if not 0 <= start <= self._length:
             raise IndexError(f"frame {start} of a stream of {self._length} frames")
-        point = max(0, bisect.bisect_right(self._point_frames, start) - 1)
-        if start == self._length or not self._points:
+        if start and start == self._length:
             return iter(())
+        point = max(0, self._point_before(start))
         stream = self._played = DecodeStream(self._options, self._models)
-        return self._from(start, self._decode_from(point, stream), stream)
+        frames = self._decode_from(point, stream) if point else self._decode_all(stream)
+        return self._from(start, frames, stream)
 
     def close(self) -> None:
         """Closes the file, if it was opened here."""
@@ -171,22 +186,28 @@ class Reader(Sequence[Any]):
         return self._times[max(0, bisect.bisect_right(self._timed, frame) - 1)]
 
     def _slice(self, wanted: range) -> Any:
+        width, height = self._header.width, self._header.height
+        rgb = self._options.output == "rgb"
+        columns, rows = chroma_size(width, height)
+        samples = 3 * width * height if rgb else width * height + 2 * columns * rows
+        size = samples if rgb or self._header.bit_depth == 8 else 2 * samples
+        check_returned(len(wanted), size, self._options.limits)
         # Forwards whatever the direction, so that nothing is decoded twice.
-        ascending = sorted(wanted)
+        ascending = wanted if wanted.step > 0 else wanted[::-1]
+        if rgb:
+            pictures = np.empty((len(wanted), height, width, 3), np.uint8)
+            for place, number in enumerate(ascending):
+                pictures[place] = self._frame(number)
+            return pictures if wanted.step > 0 else pictures[::-1]
         frames = [self._frame(number) for number in ascending]
-        if wanted.step < 0:
-            frames.reverse()
-        if self._options.output == "yuv":
-            return frames
-        shape = 0, self._header.height, self._header.width, 3
-        return np.stack(frames) if frames else np.empty(shape, np.uint8)
+        return frames if wanted.step > 0 else frames[::-1]
 
     def _frame(self, number: int) -> Any:
-        point = bisect.bisect_right(self._point_frames, number) - 1
+        point = self._point_before(number)
         if point < 0:
             raise CorruptError(f"frame {number} is lost: no random-access unit stands before it")
-        if self._frames is None or not self._point_frames[point] <= self._next <= number:
-            self._next = self._point_frames[point]
+        if self._frames is None or not self._frames_at[point] <= self._next <= number:
+            self._next = int(self._frames_at[point])
             strict = replace(self._options, on_error="raise")
             self._frames = self._decode_from(point, DecodeStream(strict, self._models))
         try:
@@ -208,13 +229,21 @@ class Reader(Sequence[Any]):
 
     def _decode_from(self, point: int, stream: DecodeStream) -> Iterator[Any]:
         """The frames from a random-access unit to the end of the stream."""
-        offset, frame = self._points[point]
-        stream.feed(self._head)
+        offset, frame = int(self._offsets[point]), int(self._frames_at[point])
+        # Nothing else of what stands before the first frame is needed.
+        stream.feed(self._start)
         for _ in stream.frames():
-            raise CorruptError("a frame stands before the first random-access unit")
+            raise AssertionError("a header shows no frames")
         before = self._ticks(frame - 1) if frame else -self._header.frame_ticks
         stream.seek(offset, frame=frame, last_pts=before)
-        for piece in self._read(offset):
+        yield from self._decode_pieces(self._read(offset), stream)
+
+    def _decode_all(self, stream: DecodeStream) -> Iterator[Any]:
+        """The frames of the whole stream, as decoding it without a reader gives them."""
+        yield from self._decode_pieces(self._read(0), stream)
+
+    def _decode_pieces(self, pieces: Iterator[bytes], stream: DecodeStream) -> Iterator[Any]:
+        for piece in pieces:
             stream.feed(piece)
             yield from stream.frames()
         stream.close()
@@ -232,111 +261,184 @@ class Reader(Sequence[Any]):
 
     def _survey(self) -> None:
         """Reads what is to be known before anything is decoded."""
-        parser = _core.Parser(self._options.limits)
-        self._metadata: dict[str, str] = {}
-        self._head = self._read_head(parser)
-        index = self._index()
-        survey = _Survey(parser, forgiving=self._options.on_error == "skip")
-        if index and self._header.frame_ticks:
-            # From the last random-access unit on, for the number of frames.
-            offset, survey.frame = index[-1]
-        else:
-            index, offset = None, len(self._head)
-        if not self._empty:
-            parser.seek(offset)
-            survey.read(self._read(offset))
-        self._points = list(index or survey.points)
-        self._point_frames = [frame for _, frame in self._points]
+        head = _Survey(self._options)
+        head.read(self._read(0), first=True)
+        assert head.header is not None
+        self._header, self._metadata = head.header, head.metadata
+        self._start = _core.Writer(self._header).start()
+        self._sure: set[int] | None = set()
+        """Points of the index that were compared with their units; None where all are known."""
+        if not self._take_index(head):
+            self._scan()
+
+    def _scan(self) -> None:
+        """Reads all units once."""
+        survey = _Survey(self._options)
+        survey.read(self._read(0))
+        self._offsets: Any = survey.offsets
+        self._frames_at: Any = survey.frames_at
         self._length = survey.frame
         self._timed, self._times = survey.timed, survey.times
+        self._sure = None
 
-    def _read_head(self, parser: _core.Parser) -> bytes:
-        """Everything before the first random-access unit."""
-        head = bytearray()
-        header = None
-        self._empty = False
-        for piece in self._read(0):
-            head += piece
-            parser.feed(piece)
-            while unit := parser.next_unit():
-                match unit:
-                    case _core.SequenceUnit() if header is None:
-                        header = unit.header
-                    case _core.MetadataUnit():
-                        self._metadata[unit.key] = unit.value
-                    case _core.SequenceUnit() | _core.CodedUnit() | _core.EndUnit():
-                        self._header = self._checked(header)
-                        self._empty = isinstance(unit, _core.EndUnit)
-                        return bytes(head[: unit.offset])
-        parser.close()
-        while parser.next_unit():
-            pass
-        self._header = self._checked(header)
-        return bytes(head)
+    def _take_index(self, head: _Survey) -> bool:
+        """Goes by the index, if there is one and the units that are read do not contradict it."""
+        if not head.offsets or head.damage or not self._header.frame_ticks:
+            return False
+        index = self._index()
+        if index is None or not len(index) or np.any(index[1:, 1] < index[:-1, 1]):
+            return False
+        (first, last), found = (index[0].tolist(), index[-1].tolist()), _Survey(self._options)
+        if first != [head.offsets[0], head.frames_at[0]]:
+            return False
+        # From the last random-access unit on, for the number of frames.
+        try:
+            found.read(self._read(last[0]), start=self._start, offset=last[0], frame=last[1])
+        except Error:
+            return False
+        if found.damage or [*found.offsets, *found.frames_at] != last:
+            return False
+        self._offsets, self._frames_at = index[:, 0], index[:, 1]
+        self._length = found.frame
+        self._timed, self._times = found.timed, found.times
+        return True
 
-    def _checked(self, header: _core.SequenceHeader | None) -> _core.SequenceHeader:
-        if header is None:
-            raise CorruptError("the stream has no sequence header")
-        return header
+    def _index(self) -> Any:
+        """The index at the end of the file, `[points, 2]`; None if there is none that can be used.
 
-    def _index(self) -> tuple[tuple[int, int], ...] | None:
-        """The index at the end of the file, if there is one."""
+        What is wrong with it is told by reading all units.
+        """
         self._file.seek(max(0, self._size - TRAILER))
         size = int.from_bytes(self._file.read(4), "little")
-        if not TRAILER < size < self._size:
+        limits = self._options.limits
+        if not TRAILER < size < self._size or size > min(limits.max_unit_bytes, limits.max_memory):
             return None
         self._file.seek(self._size - size)
-        index = _core.index_at_end(self._file.read(size), self._size)
-        # What contradicts itself would send the reader astray; the units themselves are right.
-        if index and any(b[1] < a[1] for a, b in itertools.pairwise(index)):
+        kind = self._file.read(1)
+        if kind != bytes([INDEX]):
             return None
-        return index
+        try:
+            return _core.index_at_end(kind + self._file.read(size - 1), self._size, limits)
+        except Error:
+            return None
+
+    def _point_before(self, frame: int) -> int:
+        """Number of the random-access point from which a frame can be decoded; -1 for none."""
+        while True:
+            point = bisect.bisect_right(self._frames_at, frame) - 1
+            if point < 0 or self._sure is None or point in self._sure:
+                return point
+            if self._is_there(point):
+                self._sure.add(point)
+                return point
+            # The index was wrong, or its unit is damaged.
+            self._frames = None
+            self._scan()
+
+    def _is_there(self, point: int) -> bool:
+        """Whether the index is right about a point."""
+        place = [int(self._offsets[point]), int(self._frames_at[point])]
+        survey = _Survey(self._options)
+        try:
+            survey.read(self._read(place[0]), first=True, start=self._start, offset=place[0])
+        except Error:
+            return False
+        return not survey.damage and [*survey.offsets, *survey.frames_at] == place
 
 
 class _Survey:
     """What the units of a stream say about its frames, without decoding any."""
 
-    def __init__(self, parser: _core.Parser, *, forgiving: bool) -> None:
-        self.parser = parser
-        self.forgiving = forgiving
+    def __init__(self, options: DecoderOptions) -> None:
+        self._limits = options.limits
+        self._forgiving = options.on_error == "skip"
+        self._parser = _core.Parser(options.limits)
+        self.header: _core.SequenceHeader | None = None
+        self.metadata: dict[str, str] = {}
+        """What stands before the first frame."""
         self.frame = 0
         """Number of the next frame; in the end, of all frames."""
-        self.points: list[tuple[int, int]] = []
-        self.timed: list[int] = []
+        self.offsets, self.frames_at = array("Q"), array("Q")
+        """Random-access points, and the numbers of their first frames."""
+        self.timed, self.times = array("Q"), array("Q")
         """Numbers of the frames that are there, and when they are shown, in ticks; both only
         where every unit carries timing."""
-        self.times: list[int] = []
+        self.damage: Error | None = None
+        """The first fault that was skipped."""
+        self._held = 0
         self._header_at: int | None = None
         self._ended = False
 
-    def read(self, pieces: Iterator[bytes]) -> None:
-        """Reads pieces that begin at a random-access unit and go on to the end."""
-        for piece in pieces:
-            self.parser.feed(piece)
-            self._units()
-        self.parser.close()
-        self._units()
-        if not self._ended and not self.forgiving:
-            raise TruncatedError("the stream ends without an end unit")
+    def read(
+        self,
+        pieces: Iterator[bytes],
+        *,
+        first: bool = False,
+        start: bytes = b"",
+        offset: int = 0,
+        frame: int | None = None,
+    ) -> None:
+        """Reads pieces to the end, or with `first` to the first coded unit or the end unit.
 
-    def _units(self) -> None:
+        They begin at the start of the stream, or with `start`, a stream's start with its header, at
+        a random-access point at `offset` whose first frame is `frame`, or any for None.
+        """
+        if start:
+            self._parser.feed(start)
+            self._units(first)
+            self._parser.seek(offset)
+        self._any_frame = bool(start) and frame is None
+        self.frame = frame or 0
+        if not self._find(pieces, first):
+            self._parser.close()
+            found = self._units(first)
+            if not (found or self._ended or self._forgiving):
+                raise TruncatedError("the stream ends without an end unit")
+        if self.header is None:
+            raise self.damage or CorruptError("the stream has no sequence header")
+
+    def _find(self, pieces: Iterator[bytes], first: bool) -> bool:
+        """Takes pieces; true as soon as no more is wanted."""
+        for piece in pieces:
+            self._parser.feed(piece)
+            if self._units(first):
+                return True
+        return False
+
+    def _units(self, first: bool) -> bool:
+        """Takes what was fed; true if no more is wanted."""
         while True:
             try:
-                unit = self.parser.next_unit()
-            except Error:
-                if not self.forgiving or not self.parser.resync():
-                    if self.forgiving:
-                        return
+                unit = self._parser.next_unit()
+                if unit is None:
+                    return False
+                self._take(unit)
+            except UnsupportedError:
+                # Nobody can tell what follows.
+                raise
+            except Error as error:
+                if not self._forgiving:
                     raise
+                self.damage = self.damage or error
+                if not self._parser.resync():
+                    return False
                 continue
-            if unit is None:
-                return
-            self._take(unit)
+            if first and (self._ended or self.offsets):
+                return True
 
     def _take(self, unit: _core.Unit) -> None:
         match unit:
             case _core.SequenceUnit():
-                self._header_at = unit.offset
+                if self.header is None:
+                    self.header = unit.header
+                if unit.offset > FIRST_UNIT:
+                    self._header_at = unit.offset
+            case _core.MetadataUnit() if not self.offsets:
+                before = self.metadata.get(unit.key)
+                self._hold(len(unit.value.encode()) - len((before or "").encode()))
+                if before is None:
+                    self._hold(METADATA_ENTRY + len(unit.key.encode()))
+                self.metadata[unit.key] = unit.value
             case _core.CodedUnit():
                 self._take_coded(unit)
             case _core.EndUnit():
@@ -346,17 +448,31 @@ class _Survey:
     def _take_coded(self, unit: _core.CodedUnit) -> None:
         if unit.intra:
             at = unit.offset if self._header_at is None else self._header_at
+            if self._any_frame:
+                self.frame, self._any_frame = unit.frame, False
             self._advance(unit.frame)
-            self.points.append((at, unit.frame))
+            self._hold(16)
+            self.offsets.append(at)
+            self.frames_at.append(unit.frame)
         for number, ticks in enumerate(unit.ticks or (), self.frame):
+            self._hold(16)
             self.times.append((self.times[-1] if self.times else 0) + ticks)
             self.timed.append(number)
         self.frame += unit.shown
         self._header_at = None
 
+    def _hold(self, size: int) -> None:
+        """Counts bytes that are kept."""
+        self._held += size
+        if self._held > (most := self._limits.max_memory):
+            raise LimitError(
+                f"what is known of the stream before decoding takes more than the {most} bytes "
+                "that are wanted (max_memory)"
+            )
+
     def _advance(self, frame: int) -> None:
         """Lost frames count as if they were there."""
-        if frame != self.frame and not self.forgiving:
+        if frame != self.frame and not self._forgiving:
             raise CorruptError(f"frame {frame} where frame {self.frame} must follow")
         self.frame = max(self.frame, frame)
 

@@ -1,5 +1,8 @@
 """Damaged streams end in a typed error or in a report of what is lost, never in silence."""
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +10,8 @@ import ui2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
-from support.streams import coded_units, parse
+from support.faults import JUNK
+from support.streams import coded_units, header_of, parse
 from support.units import take_apart
 from ui2c import YUV420
 from ui2c.network.torch_model import random_model
@@ -172,11 +176,78 @@ def test_another_state_than_the_encoders(model: Any) -> None:
         feature_hash=unit.feature_hash ^ 1,
     )
     stream += writer.end(unit.feature_hash ^ 2)
-    message = rf"unit 0 \(frames 0 to 0, byte {len(start)}\).*--no-verify"
+    message = rf"unit 0 \(frame 0, byte {len(start)}\).*other weights.*--no-verify"
     for on_error in ("raise", "skip"):
         with pytest.raises(ui2c.MismatchError, match=message):
             ui2c.Decoder(model=model, on_error=on_error).decode(stream)
     assert len(ui2c.Decoder(model=model, verify=False).decode(stream)) == 1
+
+
+def rewritten(model: Any, stream: bytes, change: Callable[[int, dict[str, Any]], None]) -> bytes:
+    """The stream written again, with fields of its units changed."""
+    writer = ui2c._core.Writer(header_of(stream))
+    data = writer.start()
+    fields = ("intra", "qp", "motion_step", "log2_lanes", "shown", "stream", "feature_hash")
+    for number, unit in enumerate(coded_units(stream)):
+        values = {field: getattr(unit, field) for field in fields}
+        change(number, values)
+        data += writer.unit(**values)
+    return data + writer.end()
+
+
+def test_errors_in_a_unit_tell_where_it_is(model: Any, stream: bytes) -> None:
+    def junk(number: int, unit: dict[str, Any]) -> None:
+        if number == 1:
+            unit |= {"stream": JUNK, "log2_lanes": 0, "motion_step": 0}
+
+    data = rewritten(model, stream, junk)
+    unit = coded_units(data)[1]
+    inside = range(unit.offset, unit.offset + unit.size)
+    for verify in (True, False):
+        with pytest.raises(ui2c.CorruptError) as caught:
+            ui2c.Decoder(model=model, verify=verify).decode(data)
+        found = re.fullmatch(
+            rf"corrupt data at byte (\d+): unit 1 \(frames 1 to 2, byte {unit.offset}\): .*; "
+            "its checksum is right: .*",
+            str(caught.value),
+        )
+        assert found and int(found[1]) in inside, caught.value
+    reader = ui2c.Decoder(model=model).open(data)
+    with pytest.raises(ui2c.CorruptError, match=rf"frames 1 to 2, byte {unit.offset}"):
+        reader[2]
+
+
+def test_an_intact_stream_is_never_called_corrupt(model: Any, stream: bytes) -> None:
+    """Weights of the same name but other contents stand for whatever may make states differ."""
+    for seed in (2, 3, 4):
+        other = replace(random_model("nano", seed), model_id=model.model_id)
+        for verify, kinds in (
+            (True, (ui2c.MismatchError, ui2c.CorruptError)),
+            (False, (ui2c.MismatchError,)),
+        ):
+            decoder = ui2c.Decoder(model=other, verify=verify)
+            try:
+                decoder.decode(stream)
+            except kinds as error:
+                assert "other weights" in str(error)
+            else:
+                assert not verify
+
+
+def test_after_another_state_nothing_is_called_corrupt(model: Any, stream: bytes) -> None:
+    def change(number: int, unit: dict[str, Any]) -> None:
+        if number == 0:
+            unit["feature_hash"] ^= 1
+        elif number == 1:
+            unit |= {"stream": JUNK, "log2_lanes": 0, "motion_step": 0}
+
+    data = rewritten(model, stream, change)
+    with pytest.raises(ui2c.MismatchError, match="unit 0"):
+        ui2c.Decoder(model=model).decode(data)
+    with pytest.raises(ui2c.MismatchError, match=r"unit 1 \(frames 1 to 2.*is not the encoder's"):
+        ui2c.Decoder(model=model, verify=False).decode(data)
+    decoder = ui2c.Decoder(model=model, verify=False, on_error="skip")
+    assert len(decoder.decode(data)) == FRAMES - 2 and decoder.lost == [(1, 2)]
 
 
 def test_an_unknown_model_is_named(model: Any, stream: bytes) -> None:

@@ -80,7 +80,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--no-verify",
         action="store_true",
-        help="go on where this machine's arithmetic differs from the encoder's",
+        help="go on where decoding gives another state than encoding did",
     )
     parser.add_argument(
         "--strict",

@@ -87,16 +87,22 @@ class CodecConfig:
     frames_per_unit: int = 2
 
     def __post_init__(self) -> None:
+        if type(self.name) is not str:
+            raise ValueError(f"name must be a text, not {self.name!r}")
         for field in ("trunk", "latent", "hyper", "prior", "head", "entropy"):
             value = getattr(self, field)
-            if not isinstance(value, int) or not 16 <= value <= WIDEST or value % 16:
+            if type(value) is not int or not 16 <= value <= WIDEST or value % 16:
                 raise ValueError(f"{field} must be a multiple of 16 in 16 … {WIDEST}, not {value}")
         for field in ("encoder_depth", "decoder_depth", "head_depth", "fusion_depth"):
             _check_depth(field, getattr(self, field))
         _check_depth("spatial_depth", self.spatial_depth)
+        if len(self.extractor_depths) != 2:
+            raise ValueError(f"extractor_depths must be two, not {self.extractor_depths}")
         for depth in self.extractor_depths:
             _check_depth("extractor_depths", depth)
-        if self.frames_per_unit not in (1, 2):
+        if type(self.motion) is not bool:
+            raise ValueError(f"motion must be true or false, not {self.motion!r}")
+        if type(self.frames_per_unit) is not int or self.frames_per_unit not in (1, 2):
             raise ValueError(f"frames_per_unit must be 1 or 2, not {self.frames_per_unit}")
 
     def frame_rows(self, qp: int, intra: bool) -> tuple[int, ...]:
@@ -122,11 +128,14 @@ class CodecConfig:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "CodecConfig":
+        """Raises ValueError or TypeError for values that are not those of `to_dict`."""
+        if missing := sorted(CodecConfig.__dataclass_fields__.keys() ^ values.keys()):
+            raise ValueError(f"{missing[0]} is missing, or no part of a configuration")
         return CodecConfig(**values | {"extractor_depths": tuple(values["extractor_depths"])})
 
 
 def _check_depth(name: str, value: int) -> None:
-    if not isinstance(value, int) or not 1 <= value <= DEEPEST:
+    if type(value) is not int or not 1 <= value <= DEEPEST:
         raise ValueError(f"{name} must be in 1 … {DEEPEST}, not {value}")
 
 

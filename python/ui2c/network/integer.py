@@ -22,6 +22,9 @@ products of these in 16 bits, exactly."""
 WIDE_INPUT, WIDE_WEIGHT = 2047, 2047
 """Of a layer of 12 bits each, for the few that would suffer."""
 
+MOST_INPUTS, MOST_WIDE_INPUTS = 2096, 512
+"""Of a layer: sums of 8 bits stay below 2^24, which float32 holds, others below 2^31."""
+
 SMALLEST_SCALE = 2.0**-40
 """Of a layer's outputs; what would need a smaller one is zero."""
 
@@ -70,7 +73,10 @@ class IntegerPointwise(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
         self.register_buffer("equalisation", equalisation)
-        self.wide = weight.dtype == torch.int16
+
+    @property
+    def wide(self) -> bool:
+        return self.weight.dtype == torch.int16
 
     def forward(self, x: Tensor) -> Tensor:
         q, step = rounded_inputs(x, self.equalisation, largest_integers(self.wide)[0])

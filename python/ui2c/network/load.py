@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from ui2c import _core
 from ui2c.network.config import CodecConfig
-from ui2c.network.model import Model, check_format, find_model, metadata_of, shipped_models
+from ui2c.network.model import (
+    Model,
+    check_format,
+    find_model,
+    json_table,
+    metadata_of,
+    shipped_models,
+)
 from ui2c.network.native_engine import NativeEngine
 from ui2c.runtime import need_torch
 
@@ -26,7 +32,7 @@ def load_model(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Mod
     if device == "cpu" and config.motion and config.frames_per_unit == 2:
         try:
             return _native_model(_core.Model.load(path), config)
-        except _core.CorruptError as error:
+        except (_core.CorruptError, ValueError) as error:
             raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
     need_torch(f"running {path} on {device}")
     from ui2c.network.torch_model import load_torch_model
@@ -42,7 +48,7 @@ def _native_model(model: _core.Model, config: CodecConfig) -> Model:
         model.hyper_tables,
         model.id,
         model.profile,
-        json.loads(model.card),
+        json_table(model.card),
         model.filters,
     )
 

@@ -112,7 +112,7 @@ def check_format(path: Path) -> CodecConfig:
             f"this version computes {PROFILE}"
         )
     try:
-        return CodecConfig.from_dict(json.loads(metadata["config"]))
+        return CodecConfig.from_dict(json_table(metadata["config"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
 
@@ -124,9 +124,28 @@ def metadata_of(path: Path) -> dict[str, str]:
             size = int.from_bytes(file.read(8), "little")
             if size > LARGEST_HEADER:
                 raise ValueError(f"a header of {size} bytes")
-            values = json.loads(file.read(size)).get("__metadata__", {})
-    except (AttributeError, ValueError) as error:
+            values = json_table(file.read(size)).get("__metadata__", {})
+    except ValueError as error:
         raise _core.CorruptError(f"{path} is not a model file: {error}") from error
     if not isinstance(values, dict):
         raise _core.CorruptError(f"{path} is not a model file: its metadata are no table")
     return values
+
+
+def json_table(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; raises ValueError for what is none, or has one name twice."""
+    try:
+        table = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(table, dict):
+        raise ValueError("it is no table")
+    return table
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)} is there twice")
+    return table

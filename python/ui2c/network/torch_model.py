@@ -22,17 +22,34 @@ from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, config_for
 from ui2c.network.integer import (
     LARGEST_WEIGHT,
+    MOST_INPUTS,
+    MOST_WIDE_INPUTS,
     SMALLEST_SCALE,
     WIDE_WEIGHT,
     coding_codec,
     training_codec,
 )
-from ui2c.network.model import FORMAT, PROFILE, Model, check_format, find_model, no_filters
+from ui2c.network.model import (
+    FORMAT,
+    PROFILE,
+    Model,
+    check_format,
+    find_model,
+    json_table,
+    no_filters,
+)
 from ui2c.network.prior import SCALES, SKIP
 from ui2c.network.tables import ScaleTables, gaussian_tables
 from ui2c.network.torch_engine import TorchEngine
 
 NETWORKS, HYPER_SCALES = "codec.", "prior.hyper_scales."
+HYPER_INDEX = "tables.hyper_index"
+
+KINDS = {torch.int8: "I8", torch.int16: "I16", torch.uint8: "U8", torch.float32: "F32"}
+"""Types as model files name them."""
+
+NARROW = ("spatial_in", "spatial_out", "mix_in", "mix_out")
+"""Layers of a block that are never wide."""
 
 LARGEST_VALUE = 2.0**20
 """Of all float32 in a file: so no product of the networks can overflow."""
@@ -51,7 +68,7 @@ def save_model(
     nothing. `tables` are those of y and of z; without, both are Gaussian.
     """
     tensors = {
-        "tables.hyper_index": hyper_indexes(codec),
+        HYPER_INDEX: hyper_indexes(codec),
         **_fitted_tensors(
             no_filters() if filters is None else filters,
             tables or (gaussian_tables(), gaussian_tables()),
@@ -148,91 +165,119 @@ def load_torch_model(path: str | os.PathLike[str], device: str = "cpu") -> Model
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            config = CodecConfig.from_dict(json_table(metadata["config"]))
+            codec = _empty_codec(config)
+            # Of a file that has other tensors none is read.
+            _check_shapes(file, _expected(codec))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return _build(metadata, tensors, torch.device(device))
+        return _build(codec, metadata, tensors, torch.device(device))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _core.CorruptError(f"{path} is not a whole model file: {error}") from error
 
 
-def _build(metadata: dict[str, str], tensors: dict[str, Tensor], device: torch.device) -> Model:
-    config = CodecConfig.from_dict(json.loads(metadata["config"]))
+def _build(
+    codec: Codec,
+    metadata: dict[str, str],
+    tensors: dict[str, Tensor],
+    device: torch.device,
+) -> Model:
+    for name, tensor in tensors.items():
+        _check_values(name, tensor)
     identity = _identity(metadata, tensors)
     if metadata["id"] != identity.hex():
         raise ValueError(f"it says that it is {metadata['id']}, but holds {identity.hex()}")
+    tables, hyper_tables = (_tables(tensors, kind) for kind in ("", "hyper_"))
     networks = {
         key.removeprefix(NETWORKS): value
         for key, value in tensors.items()
         if key.startswith(NETWORKS)
     }
-    index = tensors["tables.hyper_index"]
-    check_networks(config, networks)
-    check_tensor("tables.hyper_index", index, (2, QUALITIES, config.hyper), torch.uint8, SCALES - 1)
-    filters = tensors["filters"]
-    check_tensor("filters", filters, no_filters().shape, torch.int8, 128)
-    with torch.device("meta"):
-        codec = Codec(config)
-        coding_codec(codec)
     codec.load_state_dict(networks, strict=False, assign=True)
     del codec.prior.hyper_scales
-
-    def tables(kind: str) -> _core.Tables:
-        frequencies, lengths = (
-            tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16)
-            for field in ScaleTables._fields
-        )
-        return _core.Tables(frequencies, lengths, SKIP)
-
     return Model(
-        config,
-        TorchEngine(codec.to(device), index.numpy()),
-        tables(""),
-        tables("hyper_"),
+        codec.config,
+        TorchEngine(codec.to(device), tensors[HYPER_INDEX].numpy()),
+        tables,
+        hyper_tables,
         identity,
         metadata["profile"],
-        json.loads(metadata.get("card", "{}")),
-        filters.numpy(),
+        json_table(metadata.get("card", "{}")),
+        tensors["filters"].numpy(),
     )
 
 
-def check_networks(config: CodecConfig, tensors: dict[str, Tensor]) -> None:
-    """Raises ValueError unless the tensors are those of such networks, in type, shape and range.
-
-    Nothing is allocated for it.
-    """
+def _empty_codec(config: CodecConfig) -> Codec:
+    """Layers as they code, without memory for their parameters."""
     with torch.device("meta"):
         codec = Codec(config)
         coding_codec(codec)
-    expected = network_tensors(codec)
-    if missing := sorted(expected.keys() ^ tensors.keys()):
-        raise ValueError(f"{missing[0]} is missing, or not part of such networks")
-    for name, like in expected.items():
-        wide = like.dtype == torch.int16
-        largest = LARGEST_VALUE
-        if not like.is_floating_point():
-            largest = WIDE_WEIGHT if wide else LARGEST_WEIGHT
-        least = 1 / largest if name.endswith("equalisation") else None
-        if name.endswith("scale"):
-            least = SMALLEST_SCALE
-        check_tensor(name, tensors[name], tuple(like.shape), like.dtype, largest, least)
+    return codec
 
 
-def check_tensor(
-    name: str,
-    tensor: Tensor,
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    largest: float,
-    least: float | None = None,
+def _expected(codec: Codec) -> dict[str, tuple[torch.dtype, tuple[int | None, ...]]]:
+    """Type and shape of every tensor of a model file; None for what tables are free in."""
+    expected: dict[str, tuple[torch.dtype, tuple[int | None, ...]]] = {
+        f"{NETWORKS}{name}": (tensor.dtype, tuple(tensor.shape))
+        for name, tensor in network_tensors(codec).items()
+    }
+    for kind in ("", "hyper_"):
+        expected[f"tables.{kind}frequencies"] = torch.int16, (None,)
+        expected[f"tables.{kind}lengths"] = torch.int16, (SCALES,)
+    expected[HYPER_INDEX] = torch.uint8, (2, QUALITIES, codec.config.hyper)
+    expected["filters"] = torch.int8, no_filters().shape
+    return expected
+
+
+def _check_shapes(
+    file: Any, expected: dict[str, tuple[torch.dtype, tuple[int | None, ...]]]
 ) -> None:
-    """Raises ValueError for another shape or type, or values beyond ±`largest` or below `least`."""
-    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-        raise ValueError(
-            f"{name} must be {dtype} {list(shape)}, not {tensor.dtype} {list(tensor.shape)}"
+    """Raises ValueError unless the file has exactly these tensors, of these types and shapes."""
+    if missing := sorted(expected.keys() ^ set(file.keys())):
+        raise ValueError(f"{missing[0]} is missing, or not part of such a model")
+    for name, (dtype, shape) in expected.items():
+        found = file.get_slice(name)
+        kind, sizes = found.get_dtype(), tuple(found.get_shape())
+        kinds = [KINDS[dtype]]
+        if dtype == torch.int8 and name.endswith("weight"):
+            most = MOST_INPUTS
+            if kind == KINDS[torch.int16] and name.split(".")[-2] not in NARROW:
+                kinds, most = [kind], MOST_WIDE_INPUTS
+            if shape[1] is not None and shape[1] > most:
+                raise ValueError(f"{name} has {shape[1]} inputs, at most {most} can be")
+        fits = len(sizes) == len(shape) and all(
+            wanted in (None, size) for size, wanted in zip(sizes, shape, strict=True)
         )
+        if kind not in kinds or not fits:
+            sides = ["n" if side is None else side for side in shape]
+            raise ValueError(f"{name} must be {kinds[0]} {sides}, not {kind} {list(sizes)}")
+
+
+def _check_values(name: str, tensor: Tensor) -> None:
+    """Raises ValueError for values that no such tensor may hold."""
+    if not tensor.numel():
+        raise ValueError(f"{name} is empty")
+    last = name.rpartition(".")[2]
+    largest = LARGEST_VALUE
+    if name == HYPER_INDEX:
+        largest = SCALES - 1
+    elif not tensor.is_floating_point():
+        wide = tensor.dtype == torch.int16
+        largest = (WIDE_WEIGHT if wide else LARGEST_WEIGHT) if last == "weight" else 1 << 15
+    least = {"scale": SMALLEST_SCALE, "equalisation": 1 / largest}.get(last, -largest)
     low, high = (float(x) for x in tensor.aminmax())
     # So written, NaN is out of range, too.
-    if not (-largest <= low and high <= largest and (least is None or low >= least)):
+    if not (least <= low and high <= largest):
         raise ValueError(f"{name} holds {low} … {high}, beyond what it may")
+
+
+def _tables(tensors: dict[str, Tensor], kind: str) -> _core.Tables:
+    frequencies, lengths = (
+        tensors[f"tables.{kind}{field}"].numpy().astype(np.uint16) for field in ScaleTables._fields
+    )
+    try:
+        return _core.Tables(frequencies, lengths, SKIP)
+    except ValueError as error:
+        raise ValueError(f"tables.{kind}{error}") from None
 
 
 def load_codec(name_or_path: str | os.PathLike[str]) -> Codec:

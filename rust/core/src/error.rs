@@ -19,6 +19,9 @@ pub enum Error {
     /// Decoding gives another result here than where the stream was made.
     #[error("{what}")]
     Mismatch { what: String },
+    /// An intact unit that cannot be decoded, perhaps because of such a difference.
+    #[error("{what}")]
+    Undecodable { what: String },
     /// The caller passed something that makes no sense.
     #[error("{what}")]
     InvalidArgument { what: String },
@@ -48,7 +51,10 @@ impl Error {
     /// What it means to who decodes a stream.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Corrupt { .. } | Self::Truncated { .. } | Self::Limit { .. } => Severity::Damage,
+            Self::Corrupt { .. }
+            | Self::Truncated { .. }
+            | Self::Limit { .. }
+            | Self::Undecodable { .. } => Severity::Damage,
             Self::Unsupported { .. } | Self::Mismatch { .. } => Severity::Final,
             Self::InvalidArgument { .. } | Self::Io(_) => Severity::Outside,
             Self::Foreign { severity, .. } => *severity,

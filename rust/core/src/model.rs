@@ -1,14 +1,13 @@
 //! Model files: networks, with the tables and filters that go with them.
 
+use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use sha2::{Digest, Sha256};
+use safetensors::Dtype;
 
-use crate::network::{self, Loops, QUALITIES, base_row};
+use crate::network::{self, Loops, QUALITIES, Tensors, base_row};
 use crate::postfilter::{CLASSES, DEFAULTS, Filters, TAPS};
-use crate::rans::Tables;
+use crate::rans::{MAX_LENGTH, Tables};
 use crate::{Error, Result};
 
 /// Quality rows that have default filters; others take those of the nearest.
@@ -19,16 +18,6 @@ const SCALES: usize = 64;
 
 /// Elements with a table below this are not coded.
 const SKIP: u8 = 2;
-
-/// Tensors beside those of the networks.
-const OWN: [&str; 6] = [
-    "filters",
-    "tables.frequencies",
-    "tables.hyper_frequencies",
-    "tables.hyper_index",
-    "tables.hyper_lengths",
-    "tables.lengths",
-];
 
 /// What a stream needs beside its own bytes.
 pub struct Model {
@@ -49,34 +38,29 @@ impl Model {
     /// `Corrupt` for what is no model, whole and in range, `Unsupported` for another format
     /// version, numeric profile or kind of network.
     pub fn new(bytes: &[u8], loops: Loops) -> Result<Self> {
-        let networks = Arc::new(network::Model::new(bytes, loops)?);
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(corrupt)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(corrupt)?;
-        let entry = |key: &str| {
-            let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
-            entry.cloned().ok_or_else(|| corrupt(format!("no {key}")))
-        };
-        let (profile, config) = (entry("profile")?, entry("config")?);
-        let id = identity(&profile, &config, &tensors);
-        let (said, found) = (entry("id")?, hexadecimal(&id));
+        Self::read(Cursor::new(bytes), loops)
+    }
+
+    /// Reads a model file; errors as of [`Self::new`], and those of the file.
+    pub fn read(file: impl Read + Seek, loops: Loops) -> Result<Self> {
+        let mut tensors = Tensors::open(file)?;
+        let networks = Arc::new(network::Model::read(&mut tensors, loops)?);
+        let filters = filters(&mut tensors)?;
+        let numbers = table_numbers(&mut tensors, "")?;
+        let hyper_numbers = table_numbers(&mut tensors, "hyper_")?;
+        tensors.check_all_used("")?;
+        let entry = |key| tensors.entry(key).map(String::from);
+        let (profile, config, said) = (entry("profile")?, entry("config")?, entry("id")?);
+        let card = entry("card").unwrap_or_else(|_| "{}".into());
+        // The first bytes of a hash of all that decides what streams decode to.
+        let hash = tensors.hash(&[&profile, &config])?;
+        let id = std::array::from_fn(|k| hash[k]);
+        let found = hexadecimal(&id);
         if said != found {
             return Err(corrupt(format!("it says that it is {said}, but holds {found}")));
         }
-        let names = tensors.names();
-        let mut others = names.into_iter().filter(|name| !name.starts_with("codec."));
-        if let Some(name) = others.find(|name| !OWN.contains(name)) {
-            return Err(corrupt(format!("{name} is not part of it")));
-        }
-        Ok(Self {
-            networks,
-            id,
-            profile,
-            config,
-            card: entry("card").unwrap_or_else(|_| "{}".into()),
-            tables: tables(&tensors, "")?,
-            hyper_tables: tables(&tensors, "hyper_")?,
-            filters: filters(&tensors)?,
-        })
+        let (tables, hyper_tables) = (tables(numbers, "")?, tables(hyper_numbers, "hyper_")?);
+        Ok(Self { networks, id, profile, config, card, tables, hyper_tables, filters })
     }
 
     pub fn networks(&self) -> &Arc<network::Model> {
@@ -126,46 +110,35 @@ impl Model {
     }
 }
 
-/// The first bytes of a hash of all that decides what streams decode to.
-fn identity(profile: &str, config: &str, tensors: &SafeTensors) -> [u8; 8] {
-    let mut hash = Sha256::new().chain_update(profile).chain_update(config);
-    let mut all = tensors.tensors();
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (name, tensor) in &all {
-        hash.update(name);
-        hash.update(tensor.data());
-    }
-    std::array::from_fn({
-        let hash = hash.finalize();
-        move |k| hash[k]
-    })
-}
-
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn tables(tensors: &SafeTensors, kind: &str) -> Result<Tables> {
-    let numbers = |what: &str| -> Result<Vec<u16>> {
+/// Lengths and frequencies of one kind of tables.
+fn table_numbers<R: Read + Seek>(tensors: &mut Tensors<R>, kind: &str) -> Result<[Vec<u16>; 2]> {
+    let mut numbers = |what: &str, most: usize| -> Result<Vec<u16>> {
         let name = format!("tables.{kind}{what}");
-        let tensor = tensor(tensors, &name, Dtype::I16)?;
-        let (values, _) = tensor.data().as_chunks();
+        let elements: usize = tensors.info(&name)?.shape.iter().product();
+        let bytes = tensors.bytes(&name, Dtype::I16, &[elements.min(most)])?;
+        let (values, _) = bytes.as_chunks();
         Ok(values.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect())
     };
-    let lengths = numbers("lengths")?;
-    if lengths.len() != SCALES {
-        return Err(corrupt(format!("{} tables, not {SCALES}", lengths.len())));
-    }
-    Tables::new(&numbers("frequencies")?, &lengths, SKIP).map_err(corrupt)
+    Ok([numbers("lengths", SCALES)?, numbers("frequencies", SCALES * MAX_LENGTH)?])
 }
 
-fn filters(tensors: &SafeTensors) -> Result<Vec<[Filters; DEFAULTS]>> {
-    let tensor = tensor(tensors, "filters", Dtype::I8)?;
-    let shape = [KNOTS.len(), DEFAULTS, 3, CLASSES, TAPS];
-    if tensor.shape() != shape {
-        return Err(corrupt(format!("filters must be {shape:?}, not {:?}", tensor.shape())));
+fn tables([lengths, frequencies]: [Vec<u16>; 2], kind: &str) -> Result<Tables> {
+    if lengths.len() != SCALES {
+        let count = lengths.len();
+        return Err(corrupt(format!("tables.{kind}lengths: {count} tables, not {SCALES}")));
     }
-    let sets = tensor.data().chunks_exact(3 * CLASSES * TAPS).map(|bytes| {
+    let tables = Tables::new(&frequencies, &lengths, SKIP);
+    tables.map_err(|error| corrupt(format!("tables.{kind}{error}")))
+}
+
+fn filters<R: Read + Seek>(tensors: &mut Tensors<R>) -> Result<Vec<[Filters; DEFAULTS]>> {
+    let shape = [KNOTS.len(), DEFAULTS, 3, CLASSES, TAPS];
+    let bytes = tensors.bytes("filters", Dtype::I8, &shape)?;
+    let sets = bytes.chunks_exact(3 * CLASSES * TAPS).map(|bytes| {
         let mut filters = Filters::default();
         let coefficients = filters.0.as_flattened_mut().as_flattened_mut();
         coefficients.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte as i8);
@@ -174,14 +147,6 @@ fn filters(tensors: &SafeTensors) -> Result<Vec<[Filters; DEFAULTS]>> {
     let sets: Vec<Filters> = sets.collect();
     let (knots, _) = sets.as_chunks();
     Ok(knots.to_vec())
-}
-
-fn tensor<'a>(tensors: &SafeTensors<'a>, name: &str, dtype: Dtype) -> Result<TensorView<'a>> {
-    let tensor = tensors.tensor(name).map_err(|_| corrupt(format!("no {name}")))?;
-    if tensor.dtype() != dtype {
-        return Err(corrupt(format!("{name} must be {dtype:?}, not {:?}", tensor.dtype())));
-    }
-    Ok(tensor)
 }
 
 fn corrupt(what: impl std::fmt::Display) -> Error {

@@ -123,6 +123,7 @@ const EVERYTHING: Limits = Limits {
     max_unit_bytes: u64::MAX,
     max_frames: u64::MAX,
     max_memory: u64::MAX,
+    max_work: u64::MAX,
 };
 
 /// Feeds pieces of these sizes, over and over.
@@ -165,7 +166,7 @@ proptest! {
         prop_assert_eq!(&read, &contents);
 
         let tail = &bytes[bytes.len().saturating_sub(400)..];
-        let found = index_at_end(tail, bytes.len() as u64).unwrap();
+        let found = index_at_end(tail, bytes.len() as u64, &Limits::default()).unwrap();
         prop_assert_eq!(&found.map(Content::Index), &contents.last().cloned());
     }
 
@@ -232,7 +233,7 @@ fn an_empty_sequence_is_valid() {
     let (units, result) = parse_all(&bytes, Limits::default());
     result.unwrap();
     assert_eq!(units.into_iter().map(|unit| unit.content).collect::<Vec<_>>(), contents);
-    assert_eq!(index_at_end(&bytes, bytes.len() as u64).unwrap(), Some(vec![]));
+    assert_eq!(index_at_end(&bytes, bytes.len() as u64, &Limits::default()).unwrap(), Some(vec![]));
 }
 
 #[test]

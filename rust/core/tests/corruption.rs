@@ -271,8 +271,13 @@ fn limits_hold() {
         other => panic!("{what}: {other:?}"),
     };
     let memory = 176 * 144 * 3 / 2 * 3;
-    let exact =
-        Limits { max_pixels: 176 * 144, max_unit_bytes: 27, max_frames: 15, max_memory: memory };
+    let exact = Limits {
+        max_pixels: 176 * 144,
+        max_unit_bytes: 27,
+        max_frames: 15,
+        max_memory: memory,
+        max_work: 0,
+    };
     parse_all(&whole, exact).1.unwrap();
     is_limit(Limits { max_pixels: 176 * 144 - 1, ..exact }, "pixels");
     is_limit(Limits { max_unit_bytes: 25, ..exact }, "bytes");
@@ -427,24 +432,32 @@ fn overlapping_units_do_not_cost_quadratic_time() {
 fn a_broken_index_at_the_end_is_not_used() {
     let whole = pieces().concat();
     let end = whole.len() as u64;
-    assert_eq!(index_at_end(&whole, end).unwrap().unwrap().len(), 2);
+    assert_eq!(index_at_end(&whole, end, &Limits::default()).unwrap().unwrap().len(), 2);
     for length in 0..whole.len() {
-        assert_eq!(index_at_end(&whole[..length], length as u64).unwrap(), None, "{length}");
+        assert_eq!(
+            index_at_end(&whole[..length], length as u64, &Limits::default()).unwrap(),
+            None,
+            "{length}"
+        );
     }
     let (units, _) = parse(&whole);
     for position in units.last().unwrap().offset as usize * 8..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[position / 8] ^= 1 << (position % 8);
-        assert_eq!(index_at_end(&bytes, end).unwrap(), None, "bit {position}");
+        assert_eq!(index_at_end(&bytes, end, &Limits::default()).unwrap(), None, "bit {position}");
     }
-    assert_eq!(index_at_end(&whole, 3).unwrap(), None, "a stream smaller than its index");
+    assert_eq!(
+        index_at_end(&whole, 3, &Limits::default()).unwrap(),
+        None,
+        "a stream smaller than its index"
+    );
     // Entries that overlap would need more memory than there are bytes.
     let crowded = unit(0x85, &[11, 0, 11, 0, 14, 0, 0, 0]);
-    assert!(index_at_end(&crowded, 14).is_err());
+    assert!(index_at_end(&crowded, 14, &Limits::default()).is_err());
     let wrong_size = unit(0x85, &[12, 0, 0, 0]);
-    assert_eq!(index_at_end(&wrong_size, 14).unwrap(), None);
+    assert_eq!(index_at_end(&wrong_size, 14, &Limits::default()).unwrap(), None);
     let backwards = unit(0x85, &[100, 0, 12, 0, 0, 0]);
-    assert!(index_at_end(&backwards, 12).is_err());
+    assert!(index_at_end(&backwards, 12, &Limits::default()).is_err());
 }
 
 #[test]

@@ -25,7 +25,7 @@ create_exception!(
     ui2c,
     MismatchError,
     UI2CError,
-    "This machine's result differs from the encoder's."
+    "Decoding gives another state, or nothing, where the encoder saw something else."
 );
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -50,11 +50,17 @@ pub fn convert(error: Error) -> PyErr {
 pub fn convert_shared(error: &Error) -> PyErr {
     let text = error.to_string();
     match error {
-        Error::Corrupt { .. } => CorruptError::new_err(text),
+        Error::Corrupt { offset, what } => {
+            let error = CorruptError::new_err(text);
+            let place = (*offset, what.as_str());
+            // What cannot be told stays in the text.
+            Python::attach(|py| drop(error.value(py).setattr(PLACE, place)));
+            error
+        }
         Error::Truncated { .. } => TruncatedError::new_err(text),
         Error::Unsupported { .. } => UnsupportedError::new_err(text),
         Error::Limit { .. } => LimitError::new_err(text),
-        Error::Mismatch { .. } => MismatchError::new_err(text),
+        Error::Mismatch { .. } | Error::Undecodable { .. } => MismatchError::new_err(text),
         Error::InvalidArgument { .. } => PyValueError::new_err(text),
         Error::Io(_) => PyOSError::new_err(text),
         Error::Foreign { error, .. } => match error.downcast_ref::<PyErr>() {
@@ -65,9 +71,17 @@ pub fn convert_shared(error: &Error) -> PyErr {
     }
 }
 
+/// The attribute of an error that says where in the data something is wrong, and what.
+const PLACE: &str = "_place";
+
 /// What Python code raised, on its way through the core.
 pub fn foreign(py: Python<'_>, error: PyErr) -> Error {
     let is = |kind: Bound<'_, PyType>| error.is_instance(py, &kind);
+    if is(py.get_type::<CorruptError>()) {
+        let place = error.value(py).getattr(PLACE).and_then(|place| place.extract());
+        let (offset, what) = place.unwrap_or_else(|_| (0, error.value(py).to_string()));
+        return Error::Corrupt { offset, what };
+    }
     let severity = if is(py.get_type::<UnsupportedError>()) || is(py.get_type::<MismatchError>()) {
         Severity::Final
     } else if is(py.get_type::<UI2CError>()) {

@@ -1,5 +1,6 @@
 //! Models, and their networks at work.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Model {
 
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let load = || model::Model::new(&std::fs::read(path)?, Loops::chosen());
+        let load = || model::Model::read(File::open(path)?, Loops::chosen());
         Ok(Self(Arc::new(py.detach(load).map_err(convert)?)))
     }
 

@@ -1,7 +1,8 @@
 //! Writing and reading the bitstream.
 
+use numpy::PyArray2;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::PyBytes;
 use ui2c_core::bitstream::{self, CodedUnit};
 
 use crate::arguments::number;
@@ -29,12 +30,14 @@ impl Limits {
         max_unit_bytes = None,
         max_frames = None,
         max_memory = None,
+        max_work = None,
     ))]
     fn new(
         max_pixels: Option<i64>,
         max_unit_bytes: Option<i64>,
         max_frames: Option<i64>,
         max_memory: Option<i64>,
+        max_work: Option<i64>,
     ) -> PyResult<Self> {
         let mut limits = bitstream::Limits::default();
         if let Some(value) = max_pixels {
@@ -48,6 +51,9 @@ impl Limits {
         }
         if let Some(value) = max_memory {
             limits.max_memory = number(value, "max_memory")?;
+        }
+        if let Some(value) = max_work {
+            limits.max_work = number(value, "max_work")?;
         }
         Ok(Self(limits))
     }
@@ -70,6 +76,11 @@ impl Limits {
     #[getter]
     fn max_memory(&self) -> u64 {
         self.0.max_memory
+    }
+
+    #[getter]
+    fn max_work(&self) -> u64 {
+        self.0.max_work
     }
 }
 
@@ -209,11 +220,14 @@ fn crc32c(py: Python<'_>, data: &[u8], initial: i64) -> PyResult<u32> {
 /// The index of a stream of `size` bytes that ends with `tail`; None if there is none, or if
 /// `tail` is too short to hold it.
 #[pyfunction]
+#[pyo3(signature = (tail, size, limits = None))]
 fn index_at_end<'py>(
     py: Python<'py>,
     tail: &[u8],
     size: i64,
-) -> PyResult<Option<Bound<'py, PyTuple>>> {
-    let entries = bitstream::index_at_end(tail, number(size, "size")?).map_err(convert)?;
-    entries.map(|entries| index(py, entries)).transpose()
+    limits: Option<&Limits>,
+) -> PyResult<Option<Bound<'py, PyArray2<u64>>>> {
+    let (size, limits) = (number(size, "size")?, limits.map_or_else(Default::default, |l| l.0));
+    let entries = py.detach(|| bitstream::index_at_end(tail, size, &limits)).map_err(convert)?;
+    entries.map(|entries| index(py, &entries)).transpose()
 }

@@ -1,5 +1,6 @@
 //! What the bitstream is made of: the sequence header, and a class for each kind of unit.
 
+use numpy::{PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use ui2c_core::bitstream::{self, Content, End, Entry};
@@ -180,9 +181,15 @@ struct EndUnit {
 }
 
 /// The random-access points.
-#[pyclass(module = "ui2c._core", frozen, get_all, extends = Unit)]
-struct IndexUnit {
-    entries: Py<PyTuple>,
+#[pyclass(module = "ui2c._core", frozen, extends = Unit)]
+struct IndexUnit(Vec<Entry>);
+
+#[pymethods]
+impl IndexUnit {
+    #[getter]
+    fn entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+        index(py, &self.0)
+    }
 }
 
 /// An ancillary unit that this version does not know.
@@ -208,8 +215,7 @@ pub fn typed(py: Python<'_>, unit: bitstream::Unit) -> PyResult<Bound<'_, Unit>>
             Bound::new(py, base.add_subclass(end))?.into_super()
         }
         Content::Index(entries) => {
-            let entries = index(py, entries)?.unbind();
-            Bound::new(py, base.add_subclass(IndexUnit { entries }))?.into_super()
+            Bound::new(py, base.add_subclass(IndexUnit(entries)))?.into_super()
         }
         Content::Unknown => Bound::new(py, base.add_subclass(UnknownUnit))?.into_super(),
     })
@@ -232,7 +238,12 @@ impl CodedUnit {
     }
 }
 
-/// (offset, number of the first frame) of each entry.
-pub fn index(py: Python<'_>, entries: Vec<Entry>) -> PyResult<Bound<'_, PyTuple>> {
-    PyTuple::new(py, entries.into_iter().map(|entry| (entry.offset, entry.frame)))
+/// Offset and number of the first frame of each entry, `[entries, 2]`.
+pub fn index<'py>(py: Python<'py>, entries: &[Entry]) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let array = PyArray2::zeros(py, [entries.len(), 2], false);
+    let mut values = array.try_readwrite()?;
+    let rows = values.as_slice_mut()?.chunks_exact_mut(2);
+    rows.zip(entries).for_each(|(row, entry)| row.copy_from_slice(&[entry.offset, entry.frame]));
+    drop(values);
+    Ok(array)
 }

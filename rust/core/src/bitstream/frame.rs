@@ -44,10 +44,14 @@ impl<'a> Frame<'a> {
         if length > u32::MAX.into() {
             return Err(Error::corrupt(offset + 1, format!("unit of {length} bytes")));
         }
-        let most = limits.max_unit_bytes.min(limits.max_memory);
+        // What a unit says is copied from where its bytes are collected.
+        let most = limits.max_unit_bytes.min(limits.max_memory / 2);
         if length > most {
             return Err(Error::Limit {
-                what: format!("unit of {length} bytes at byte {offset}, at most {most} are wanted"),
+                what: format!(
+                    "unit of {length} bytes at byte {offset}, at most {most} are wanted \
+                     (max_unit_bytes, max_memory)"
+                ),
             });
         }
         let head = 1 + length_size;

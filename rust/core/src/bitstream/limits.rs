@@ -8,9 +8,13 @@ pub struct Limits {
     /// Frames of the sequence.
     pub max_frames: u64,
     /// Bytes that reading and decoding may hold at once because of what the stream says. The
-    /// parser counts the largest of its units and the pictures of a unit with their reference;
-    /// who decodes adds the work space of the network.
+    /// parser counts a unit as it came and as it was read, an index with its entries, and the
+    /// pictures of a unit with their reference; who decodes adds the work space of the network and
+    /// the metadata.
     pub max_memory: u64,
+    /// Samples of all coded luma planes that are decoded: what the networks have to do. A unit
+    /// counts with as many planes as units have frames, whether it can be decoded or not.
+    pub max_work: u64,
 }
 
 impl Default for Limits {
@@ -19,7 +23,11 @@ impl Default for Limits {
             max_pixels: 8192 * 8192,
             max_unit_bytes: 256 << 20,
             max_frames: 1 << 31,
-            max_memory: 8 << 30,
+            // The largest pictures fit, with the network size `small`.
+            max_memory: 10 << 30,
+            // A still video needs few bytes a frame, of any size and for any time, so bytes are no
+            // measure; these are more than 2^31 frames of 1920x1080 have.
+            max_work: 1 << 53,
         }
     }
 }

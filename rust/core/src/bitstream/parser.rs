@@ -21,6 +21,8 @@ const MAX_WASTE: u64 = 4;
 /// units before feeding more never has it hold more than one that is incomplete.
 pub struct Parser {
     limits: Limits,
+    /// Of `limits.max_memory`, what others hold.
+    held: u64,
     /// Bytes fed, those before `start` already taken.
     buffer: Vec<u8>,
     start: usize,
@@ -42,6 +44,7 @@ impl Parser {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            held: 0,
             buffer: Vec::new(),
             start: 0,
             offset: 0,
@@ -52,6 +55,11 @@ impl Parser {
             wasted: 0,
             wasted_at: None,
         }
+    }
+
+    /// Says how many bytes of the memory that is permitted are held elsewhere.
+    pub fn hold(&mut self, bytes: u64) {
+        self.held = bytes;
     }
 
     /// Adds the bytes that follow those fed before.
@@ -127,6 +135,17 @@ impl Parser {
     /// with an end unit that only contradicts what was read. False if there is neither in what was
     /// fed; when more has been fed, this or `next_unit` goes on looking.
     pub fn resync(&mut self) -> bool {
+        self.resync_behind(1)
+    }
+
+    /// The same where the last unit was intact but wrong to who decodes it: what comes next may be
+    /// a random-access point.
+    pub fn resync_here(&mut self) -> bool {
+        self.resync_behind(0)
+    }
+
+    /// Searches from that many bytes on, unless it already does.
+    fn resync_behind(&mut self, bytes: usize) -> bool {
         if self.sequence.as_ref().is_some_and(Sequence::is_over) {
             self.skip(self.pending().len());
             self.ended = true;
@@ -137,7 +156,7 @@ impl Parser {
                 return true;
             }
             self.seeking = true;
-            self.skip(self.pending().len().min(1));
+            self.skip(self.pending().len().min(bytes));
         }
         loop {
             let pending = self.pending();
@@ -207,7 +226,9 @@ impl Parser {
         let synced = pending.starts_with(&SYNC);
         let sync_size = if synced { SYNC.len() } else { 0 };
         let offset = self.offset + sync_size as u64;
-        let Some(frame) = Frame::split(&pending[sync_size..], offset, &self.limits)? else {
+        let left = self.limits.max_memory.saturating_sub(self.held);
+        let limits = Limits { max_memory: left, ..self.limits };
+        let Some(frame) = Frame::split(&pending[sync_size..], offset, &limits)? else {
             return Ok(None);
         };
         let size = frame.size() as u64;
@@ -215,7 +236,7 @@ impl Parser {
             return Err(Error::corrupt(offset, "too much damage to go on"));
         }
         let content = if frame.is_intact() {
-            sequence.take(&frame, synced, &self.limits)
+            sequence.take(&frame, synced, &limits)
         } else {
             Err(Error::corrupt(offset, "checksum of the unit is wrong"))
         };

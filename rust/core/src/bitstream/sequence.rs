@@ -91,9 +91,9 @@ impl Sequence {
             INTRA | INTER => self.take_unit(frame, synced, limits),
             kind if synced => Err(misplaced(frame, kind)),
             END if self.place == Place::Units || self.place == Place::Header => {
-                self.take_end(frame)
+                self.take_end(frame, limits)
             }
-            INDEX if self.place == Place::End => self.take_index(frame),
+            INDEX if self.place == Place::End => self.take_index(frame, limits),
             kind @ (END | INDEX) => Err(misplaced(frame, kind)),
             kind if kind & ANCILLARY == 0 => Err(Error::Unsupported {
                 what: format!("unit of kind {kind} at byte {}", frame.offset),
@@ -120,13 +120,17 @@ impl Sequence {
             Place::Header | Place::Units if synced => Place::RandomAccess,
             _ => return Err(misplaced(frame, SEQUENCE)),
         };
-        if self.header.as_ref().is_some_and(|first| *first != header) {
-            return Err(Error::corrupt(frame.offset, "repeated header differs from the first"));
+        match &self.header {
+            Some(first) if *first == header => return Ok(Content::Sequence(header)),
+            Some(_) => {
+                return Err(Error::corrupt(frame.offset, "repeated header differs from the first"));
+            }
+            None => {}
         }
         if header.coded_pixels() > limits.max_pixels {
             return Err(Error::Limit {
                 what: format!(
-                    "picture of {} x {}, at most {} pixels are wanted",
+                    "picture of {} x {}, at most {} pixels are wanted (max_pixels)",
                     header.width, header.height, limits.max_pixels
                 ),
             });
@@ -134,7 +138,7 @@ impl Sequence {
         if header.unit_memory() > limits.max_memory {
             return Err(Error::Limit {
                 what: format!(
-                    "pictures of {} x {} take {} bytes, at most {} are wanted",
+                    "pictures of {} x {} take {} bytes, at most {} are wanted (max_memory)",
                     header.width,
                     header.height,
                     header.unit_memory(),
@@ -167,11 +171,7 @@ impl Sequence {
         }
         let first = first_frame.unwrap_or(self.frames);
         let frames = first.saturating_add(unit.shown.into());
-        if frames > limits.max_frames {
-            return Err(Error::Limit {
-                what: format!("more than the {} frames that are wanted", limits.max_frames),
-            });
-        }
+        check_frames(frames, limits)?;
         self.frames = frames;
         self.units += 1;
         self.number = (number + 1) % NUMBER_MODULUS;
@@ -179,8 +179,9 @@ impl Sequence {
         Ok(Content::Coded { frame: first, unit })
     }
 
-    fn take_end(&mut self, frame: &Frame) -> Result<Content> {
+    fn take_end(&mut self, frame: &Frame, limits: &Limits) -> Result<Content> {
         let end = End::parse(frame)?;
+        check_frames(end.frames, limits)?;
         if self.complete && (end.frames, end.units) != (self.frames, self.units) {
             return Err(Error::corrupt(
                 frame.offset,
@@ -194,14 +195,22 @@ impl Sequence {
         Ok(Content::End(end))
     }
 
-    fn take_index(&mut self, frame: &Frame) -> Result<Content> {
-        let index = parse_index(frame)?;
+    fn take_index(&mut self, frame: &Frame, limits: &Limits) -> Result<Content> {
+        let index = parse_index(frame, limits)?;
         if self.complete && index.iter().fold(0, add_entry) != self.entries {
             return Err(Error::corrupt(frame.offset, "index differs from the units there are"));
         }
         self.place = Place::Index;
         Ok(Content::Index(index))
     }
+}
+
+fn check_frames(frames: u64, limits: &Limits) -> Result<()> {
+    if frames <= limits.max_frames {
+        return Ok(());
+    }
+    let what = format!("{frames} frames, at most {} are wanted (max_frames)", limits.max_frames);
+    Err(Error::Limit { what })
 }
 
 fn add_entry(entries: u32, entry: &Entry) -> u32 {

@@ -265,7 +265,7 @@ pub(super) fn index_payload(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn parse_index(frame: &Frame) -> Result<Vec<Entry>> {
+pub(super) fn parse_index(frame: &Frame, limits: &Limits) -> Result<Vec<Entry>> {
     reject_flags(frame, 0)?;
     let corrupt = |what| Error::corrupt(frame.offset, what);
     let (entries, size) =
@@ -273,23 +273,38 @@ pub(super) fn parse_index(frame: &Frame) -> Result<Vec<Entry>> {
     if u32::from_le_bytes(*size) as usize != frame.size() {
         return Err(corrupt("index that gives another size than it has"));
     }
-    let mut fields = Fields::new(entries, frame.payload_offset());
-    let mut last = Entry { offset: 0, frame: 0 };
-    let mut parsed = Vec::new();
-    while !fields.is_empty() {
-        let step = fields.varint()?;
-        let entry = Entry {
-            offset: last.offset.saturating_add(step),
-            frame: last.frame.saturating_add(fields.varint()?),
-        };
-        // Besides being wrong, entries without units between them would cost more memory than
-        // the stream has bytes.
-        if step < SMALLEST_STEP || entry.offset >= frame.offset {
-            return Err(corrupt("index entries that cannot be"));
+    // Read twice, so that nothing is allocated for what is wrong, nor more than there are entries.
+    let read = |mut take: Option<&mut Vec<Entry>>| -> Result<usize> {
+        let mut fields = Fields::new(entries, frame.payload_offset());
+        let mut last = Entry { offset: 0, frame: 0 };
+        let mut count = 0;
+        while !fields.is_empty() {
+            let step = fields.varint()?;
+            let entry = Entry {
+                offset: last.offset.saturating_add(step),
+                frame: last.frame.saturating_add(fields.varint()?),
+            };
+            if step < SMALLEST_STEP || entry.offset >= frame.offset {
+                return Err(corrupt("index entries that cannot be"));
+            }
+            if let Some(entries) = take.as_mut() {
+                entries.push(entry);
+            }
+            last = entry;
+            count += 1;
         }
-        parsed.push(entry);
-        last = entry;
+        Ok(count)
+    };
+    let count = read(None)?;
+    // Entries are copied once to whoever asks.
+    let (needed, most) = (frame.size() + 2 * count * size_of::<Entry>(), limits.max_memory);
+    if needed as u64 > most {
+        let what =
+            format!("index of {count} entries takes {needed} bytes, at most {most} are wanted");
+        return Err(Error::Limit { what: format!("{what} (max_memory)") });
     }
+    let mut parsed = Vec::with_capacity(count);
+    read(Some(&mut parsed))?;
     Ok(parsed)
 }
 
@@ -297,8 +312,9 @@ pub(super) fn parse_index(frame: &Frame) -> Result<Vec<Entry>> {
 /// `stream_size` is in bytes.
 ///
 /// # Errors
-/// `Corrupt` if an index is there but contradicts itself or the size of the stream.
-pub fn index_at_end(tail: &[u8], stream_size: u64) -> Result<Option<Vec<Entry>>> {
+/// `Corrupt` if an index is there but contradicts itself or the size of the stream, `Limit` if it
+/// is larger than is wanted.
+pub fn index_at_end(tail: &[u8], stream_size: u64, limits: &Limits) -> Result<Option<Vec<Entry>>> {
     let trailer = tail.len().checked_sub(2 * size_of::<u32>()).map(|at| &tail[at..]);
     let Some(Some(size)) = trailer.map(|trailer| trailer.first_chunk()) else {
         return Ok(None);
@@ -307,11 +323,12 @@ pub fn index_at_end(tail: &[u8], stream_size: u64) -> Result<Option<Vec<Entry>>>
     let Some(start) = tail.len().checked_sub(size).filter(|_| size as u64 <= stream_size) else {
         return Ok(None);
     };
-    let limits = Limits { max_unit_bytes: u64::MAX, ..Limits::default() };
-    match Frame::split(&tail[start..], stream_size - size as u64, &limits) {
+    let offset = stream_size - size as u64;
+    match Frame::split(&tail[start..], offset, limits) {
         Ok(Some(frame)) if frame.size() == size && frame.kind() == INDEX && frame.is_intact() => {
-            parse_index(&frame).map(Some)
+            parse_index(&frame, limits).map(Some)
         }
+        Err(error @ Error::Limit { .. }) => Err(error),
         _ => Ok(None),
     }
 }

@@ -25,6 +25,14 @@ impl Default for Options {
     }
 }
 
+/// Intact units that cannot be decoded are skipped up to so many, and one more for each that can.
+/// Damage hardly ever leaves a checksum right: such units are made, and each costs what a good one
+/// does without showing anything.
+const MOST_UNDECODABLE: u64 = 8;
+
+/// What a key with its value takes beside their text.
+const METADATA_ENTRY: u64 = 256;
+
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -64,7 +72,17 @@ pub struct Decoder<E> {
     metadata: HashMap<String, (usize, String)>,
     metadata_bytes: u64,
     next_frame: u64,
+    /// Units that were decoded, and intact ones that could not be.
     units: u64,
+    undecodable: u64,
+    /// Whether all units from the first on have come by here, so that counting them numbers them.
+    numbered: bool,
+    /// What the last hash said: whether this decoder is in the state that the encoder was in.
+    agrees: Option<bool>,
+    /// Luma samples decoded.
+    work: u64,
+    /// Bytes that decoding takes beside metadata.
+    work_space: u64,
     last_pts: i128,
 }
 
@@ -92,6 +110,11 @@ impl<E: Engines> Decoder<E> {
             metadata_bytes: 0,
             next_frame: 0,
             units: 0,
+            undecodable: 0,
+            numbered: true,
+            agrees: None,
+            work: 0,
+            work_space: 0,
             last_pts: 0,
         }
     }
@@ -130,6 +153,7 @@ impl<E: Engines> Decoder<E> {
         self.fed = offset;
         (self.closed, self.searching, self.ended) = (false, false, false);
         (self.next_frame, self.last_pts) = (frame, last_pts);
+        self.numbered = false;
         Ok(())
     }
 
@@ -153,13 +177,18 @@ impl<E: Engines> Decoder<E> {
             if self.searching {
                 break;
             }
-            let unit = match self.parser.next_unit() {
+            match self.parser.next_unit() {
                 Ok(None) => break,
-                Ok(Some(unit)) => self.take(unit),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = unit {
-                self.note(error)?;
+                Ok(Some(unit)) => {
+                    if let Err(error) = self.take(unit) {
+                        self.note(error)?;
+                        self.searching = !self.parser.resync_here();
+                    }
+                }
+                Err(error) => {
+                    self.note(error)?;
+                    self.searching = true;
+                }
             }
         }
         if self.closed && !self.ended {
@@ -217,25 +246,45 @@ impl<E: Engines> Decoder<E> {
             return Err(Error::Limit {
                 what: format!(
                     "{width}x{height} takes about {needed} bytes to decode, at most {most} are \
-                     wanted"
+                     wanted (max_memory)"
                 ),
             });
         }
+        self.work_space = needed;
+        self.hold()?;
         self.last_pts = -i128::from(header.frame_ticks);
         self.sequence = Some(Sequence { header, decoder: engine.open(geometry)? });
         Ok(())
     }
 
     fn take_metadata(&mut self, key: String, value: String) -> Result<()> {
-        self.metadata_bytes += (key.len() + value.len()) as u64;
-        let most = self.options.limits.max_memory;
-        if self.metadata_bytes > most {
-            return Err(Error::Limit {
-                what: format!("more than the {most} bytes of metadata that are wanted"),
-            });
-        }
         let place = self.metadata.len();
-        self.metadata.entry(key).or_insert((place, String::new())).1 = value;
+        let new = value.len() as u64;
+        match self.metadata.get_mut(&key) {
+            Some((_, old)) => {
+                self.metadata_bytes = self.metadata_bytes + new - old.len() as u64;
+                *old = value;
+            }
+            None => {
+                self.metadata_bytes += METADATA_ENTRY + key.len() as u64 + new;
+                self.metadata.insert(key, (place, value));
+            }
+        }
+        self.hold()
+    }
+
+    /// Leaves to the parser what memory is left.
+    fn hold(&mut self) -> Result<()> {
+        let (held, most) = (self.work_space + self.metadata_bytes, self.options.limits.max_memory);
+        if held > most {
+            let what = format!(
+                "decoding with {} bytes of metadata takes {held}, at most {most} are wanted \
+                 (max_memory)",
+                self.metadata_bytes
+            );
+            return Err(Error::Limit { what });
+        }
+        self.parser.hold(held);
         Ok(())
     }
 
@@ -245,22 +294,27 @@ impl<E: Engines> Decoder<E> {
             return Err(Error::corrupt(offset, format!("{kind} unit comes too early")));
         }
         self.skip_to(offset, frame)?;
+        let last = self.next_frame + u64::from(unit.shown) - 1;
+        let name = self.name(last, offset);
         let Some(Sequence { header, decoder }) = &mut self.sequence else { return Ok(()) };
+        let most = self.options.limits.max_work;
+        self.work += header.coded_pixels() * u64::from(header.frames_per_unit);
+        if self.work > most {
+            let what = format!("{name}: more than {most} samples to decode (max_work)");
+            return Err(Error::Limit { what });
+        }
         // The entropy-coded data is the last of a unit, before its checksum.
         let start = offset + size.saturating_sub(unit.stream.len() as u64 + 4);
-        let pictures = decoder.decode(unit).map_err(|error| error.within(start))?;
-        self.units += 1;
-        let last = self.next_frame + u64::from(unit.shown) - 1;
-        let verified = match unit.feature_hash {
-            Some(hash) if self.options.verify => hash == decoder.digest(),
-            _ => true,
+        let pictures = match decoder.decode(unit) {
+            Ok(pictures) => pictures,
+            Err(error) => return Err(self.undecodable(error.within(start), &name)),
         };
-        if !verified {
-            return Err(mismatch(
-                self.units - 1,
-                &format!("frames {} to {last}", self.next_frame),
-                offset,
-            ));
+        self.units += 1;
+        if let Some(hash) = unit.feature_hash {
+            self.agrees = Some(hash == decoder.digest());
+            if self.options.verify && self.agrees == Some(false) {
+                return Err(mismatch(&name));
+            }
         }
         if unit.ticks.is_some() && self.next_frame == 0 {
             self.last_pts = 0;
@@ -275,6 +329,49 @@ impl<E: Engines> Decoder<E> {
         Ok(())
     }
 
+    /// What errors call the unit with the next frames.
+    fn name(&self, last: u64, offset: u64) -> String {
+        let number = self.units + self.undecodable;
+        let unit = match self.numbered && self.lost.is_empty() {
+            true => format!("unit {number}"),
+            false => "the unit".into(),
+        };
+        match self.next_frame {
+            first if first == last => format!("{unit} (frame {first}, byte {offset})"),
+            first => format!("{unit} (frames {first} to {last}, byte {offset})"),
+        }
+    }
+
+    /// Whether too many intact units could not be decoded.
+    fn gives_up(&self) -> bool {
+        self.undecodable > MOST_UNDECODABLE + self.units
+    }
+
+    /// What is wrong with a unit that could not be decoded although its checksum is right.
+    fn undecodable(&mut self, error: Error, name: &str) -> Error {
+        let Error::Corrupt { offset, what } = error else { return error };
+        self.undecodable += 1;
+        let differs = "the stream was made with other weights, or by a faulty encoder";
+        let hint = match self.agrees {
+            Some(true) => "its checksum is right: an encoder at fault, or an attack".into(),
+            Some(false) => format!("the decoder's state is not the encoder's: {differs}"),
+            None => format!("its checksum is right: {differs}"),
+        };
+        let hint = match self.gives_up() {
+            true if self.options.skip => {
+                format!("{hint}; {} such units are enough to give up", self.undecodable)
+            }
+            _ => hint,
+        };
+        if self.options.verify || self.agrees == Some(true) {
+            Error::corrupt(offset, format!("{name}: {what}; {hint}"))
+        } else {
+            // The bytes are those that were written.
+            let what = format!("{name} cannot be decoded: {what}, byte {offset}; {hint}");
+            Error::Undecodable { what }
+        }
+    }
+
     fn end(&mut self, offset: u64, end: &End) -> Result<()> {
         self.ended = true;
         if self.sequence.is_none() {
@@ -284,12 +381,13 @@ impl<E: Engines> Decoder<E> {
             return Ok(());
         }
         self.skip_to(offset, end.frames)?;
+        let name = format!("the last unit (before byte {offset})");
         let Some(Sequence { decoder, .. }) = &self.sequence else { return Ok(()) };
         match end.feature_hash {
             Some(hash) if self.options.verify && self.lost.is_empty() && self.units > 0 => {
                 match hash == decoder.digest() {
                     true => Ok(()),
-                    false => Err(mismatch(self.units - 1, "the last one", offset)),
+                    false => Err(mismatch(&name)),
                 }
             }
             _ => Ok(()),
@@ -318,7 +416,7 @@ impl<E: Engines> Decoder<E> {
         Ok(())
     }
 
-    /// Begins the search for the next random-access unit, unless there is no going on.
+    /// Keeps an error, unless there is going on at the next random-access unit.
     fn note(&mut self, error: Error) -> Shared<()> {
         let severity = error.severity();
         let error = Arc::new(error);
@@ -326,11 +424,10 @@ impl<E: Engines> Decoder<E> {
             return Err(error);
         }
         self.damage.get_or_insert_with(|| Arc::clone(&error));
-        if severity == Severity::Final || !self.options.skip {
+        if severity == Severity::Final || !self.options.skip || self.gives_up() {
             self.failure = Some(Arc::clone(&error));
             return Err(error);
         }
-        self.searching = true;
         Ok(())
     }
 
@@ -349,12 +446,12 @@ impl<E: Engines> Decoder<E> {
     }
 }
 
-fn mismatch(unit: u64, what: &str, offset: u64) -> Error {
+fn mismatch(name: &str) -> Error {
     Error::Mismatch {
         what: format!(
-            "unit {unit} ({what}, byte {offset}): decoding here gives another state than encoding \
-             did, so the pictures would be wrong; the stream was probably made on another kind of \
-             machine; --no-verify (verify=False) decodes all the same"
+            "{name}: decoding gives another state here than encoding did, so the pictures would be \
+             wrong: the stream was made with other weights, by a faulty encoder, or was changed \
+             since; --no-verify (verify=False) decodes all the same"
         ),
     }
 }

@@ -19,6 +19,7 @@ mod scalar;
 mod session;
 mod simd;
 mod stages;
+mod tensors;
 
 pub use config::{Config, FRAMES, QUALITIES, base_row};
 pub use dispatch::Loops;
@@ -27,3 +28,4 @@ pub use model::Model;
 pub use packing::Planes;
 pub use parameters::{Block, CHANNEL_UNIT, Depthwise, LARGEST, Pointwise, Weights};
 pub use session::{Session, State};
+pub(crate) use tensors::Tensors;

@@ -1,14 +1,17 @@
 //! Networks from a model file.
 
-use std::collections::HashSet;
+use std::io::{Cursor, Read, Seek};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
 use super::config::{Config, FRAMES, QUALITIES, STAGES, base_row, corrupt};
 use super::dispatch::Loops;
 use super::layers::{BlockLayer, PointwiseLayer};
 use super::packing::FRAME_CHANNELS;
-use super::parameters::{Block, Depthwise, LARGEST, Pointwise, Weights, check_range};
+use super::parameters::{
+    Block, Depthwise, LARGEST, Pointwise, SMALLEST_SCALE, Weights, check_range,
+};
+use super::tensors::Tensors;
 use crate::{Error, Result};
 
 const FORMAT: &str = "ui2c-model 1";
@@ -99,31 +102,30 @@ impl Model {
     /// [`Error::Corrupt`] for what is no model, whole and in range, [`Error::Unsupported`] for
     /// another format version, numeric profile or kind of network.
     pub fn new(bytes: &[u8], loops: Loops) -> Result<Self> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(corrupt)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(corrupt)?;
-        let entry = |key: &str| {
-            let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
-            entry.ok_or_else(|| corrupt(format!("no {key}")))
-        };
+        Self::read(&mut Tensors::open(Cursor::new(bytes))?, loops)
+    }
+
+    /// The networks in a model file; errors as of [`Self::new`].
+    pub(crate) fn read<R: Read + Seek>(tensors: &mut Tensors<R>, loops: Loops) -> Result<Self> {
         for (key, known) in [("format", FORMAT), ("profile", PROFILE)] {
-            let found = entry(key)?;
+            let found = tensors.entry(key)?;
             if found != known {
                 let what = format!("model file of {key} {found:?}; this version reads {known:?}");
                 return Err(Error::Unsupported { what });
             }
         }
-        let config: Config = serde_json::from_str(entry("config")?).map_err(corrupt)?;
+        let config: Config = serde_json::from_str(tensors.entry("config")?).map_err(corrupt)?;
         config.check()?;
-        let mut reader = Reader { tensors, loops, used: HashSet::new() };
+        let mut reader = Reader { tensors, loops };
         let codec = Codec::read(&mut reader, &config)?;
         let prior = Prior::read(&mut reader, &config)?;
-        reader.check_all_used()?;
+        tensors.check_all_used(NETWORKS)?;
         let shape = [2, QUALITIES, config.hyper];
-        let hyper_index = reader.bytes("tables.hyper_index", Dtype::U8, &shape)?.to_vec();
-        if hyper_index.iter().any(|&index| index > LARGEST_INDEX) {
-            return Err(corrupt("a table of z that there is not"));
+        let hyper_index = tensors.bytes(HYPER_INDEX, Dtype::U8, &shape)?;
+        match hyper_index.iter().find(|&&index| index > LARGEST_INDEX) {
+            Some(index) => Err(corrupt(format!("{HYPER_INDEX}: no table of z is {index}"))),
+            None => Ok(Self { config, codec, prior, hyper_index }),
         }
-        Ok(Self { config, codec, prior, hyper_index })
     }
 
     pub fn config(&self) -> &Config {
@@ -139,7 +141,7 @@ impl Model {
 }
 
 impl Codec {
-    fn read(reader: &mut Reader, config: &Config) -> Result<Self> {
+    fn read<R: Read + Seek>(reader: &mut Reader<'_, R>, config: &Config) -> Result<Self> {
         let (d, y) = (config.trunk, config.latent);
         let frames = FRAMES * FRAME_CHANNELS;
         let mut heads = Vec::new();
@@ -180,7 +182,7 @@ impl Codec {
 }
 
 impl Prior {
-    fn read(reader: &mut Reader, config: &Config) -> Result<Self> {
+    fn read<R: Read + Seek>(reader: &mut Reader<'_, R>, config: &Config) -> Result<Self> {
         let (y, z, p) = (config.latent, config.hyper, config.prior);
         let (width, inner) = (config.entropy, 2 * config.entropy);
         Ok(Self {
@@ -200,65 +202,59 @@ impl Prior {
             spatial_parameters: reader.pointwise("prior.spatial_parameters", 3 * y, inner)?,
             spatial: reader.blocks("prior.spatial", inner, inner, config.spatial_depth)?,
             spatial_out: reader.pointwise("prior.spatial_out", inner, y)?,
-            stage_marks: reader.floats("prior.stage_marks", &[STAGES - 1, y])?,
-            offsets: reader.floats("prior.offsets", &[usize::from(LARGEST_INDEX) + 1, 2])?,
+            stage_marks: reader.floats("prior.stage_marks", &[STAGES - 1, y], -LARGEST)?,
+            offsets: reader.floats(
+                "prior.offsets",
+                &[usize::from(LARGEST_INDEX) + 1, 2],
+                -LARGEST,
+            )?,
         })
     }
 }
 
-/// Tensors by name, and which were asked for.
-struct Reader<'a> {
-    tensors: SafeTensors<'a>,
+/// Reads layers.
+struct Reader<'a, R> {
+    tensors: &'a mut Tensors<R>,
     loops: Loops,
-    used: HashSet<String>,
 }
 
 /// What the names of all tensors of the networks begin with.
 const NETWORKS: &str = "codec.";
 
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {
-        let tensor = self.tensors.tensor(name).map_err(|_| corrupt(format!("no {name}")))?;
-        if tensor.dtype() != dtype || tensor.shape() != shape {
-            return Err(corrupt(format!(
-                "{name} must be {dtype:?} {shape:?}, not {:?} {:?}",
-                tensor.dtype(),
-                tensor.shape()
-            )));
-        }
-        self.used.insert(name.into());
-        Ok(tensor.data())
-    }
+const HYPER_INDEX: &str = "tables.hyper_index";
 
-    fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let bytes = self.bytes(&format!("{NETWORKS}{name}"), Dtype::F32, shape)?;
+impl<R: Read + Seek> Reader<'_, R> {
+    fn floats(&mut self, name: &str, shape: &[usize], least: f32) -> Result<Vec<f32>> {
+        let name = format!("{NETWORKS}{name}");
+        let bytes = self.tensors.bytes(&name, Dtype::F32, shape)?;
         let (values, _) = bytes.as_chunks();
         let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        check_range(name, &values, -LARGEST).map_err(corrupt)?;
+        check_range(&name, &values, least).map_err(corrupt)?;
         Ok(values)
     }
 
     fn bank(&mut self, name: &str, channels: usize) -> Result<Bank> {
-        let values = self.floats(&format!("{name}.values"), &[QUALITIES, channels])?;
+        let values = self.floats(&format!("{name}.values"), &[QUALITIES, channels], -LARGEST)?;
         Ok(Bank { values, channels })
     }
 
     fn parameters(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Pointwise> {
         let weight = format!("{NETWORKS}{name}.weight");
         let shape = [outputs, inputs];
-        let wide = self.tensors.tensor(&weight).is_ok_and(|tensor| tensor.dtype() == Dtype::I16);
-        let weights = if wide {
-            let (values, _) = self.bytes(&weight, Dtype::I16, &shape)?.as_chunks();
+        let weights = if self.tensors.info(&weight)?.dtype == Dtype::I16 {
+            let bytes = self.tensors.bytes(&weight, Dtype::I16, &shape)?;
+            let (values, _) = bytes.as_chunks();
             Weights::Wide(values.iter().map(|&bytes| i16::from_le_bytes(bytes)).collect())
         } else {
-            let bytes = self.bytes(&weight, Dtype::I8, &shape)?;
-            Weights::Int8(bytes.iter().map(|&byte| byte as i8).collect())
+            let bytes = self.tensors.bytes(&weight, Dtype::I8, &shape)?;
+            Weights::Int8(bytes.into_iter().map(|byte| byte as i8).collect())
         };
-        let scale = self.floats(&format!("{name}.scale"), &[outputs])?;
-        let bias = self.floats(&format!("{name}.bias"), &[outputs])?;
-        let equalisation = self.floats(&format!("{name}.equalisation"), &[inputs])?;
+        let scale = self.floats(&format!("{name}.scale"), &[outputs], SMALLEST_SCALE)?;
+        let bias = self.floats(&format!("{name}.bias"), &[outputs], -LARGEST)?;
+        let least = 1.0 / LARGEST;
+        let equalisation = self.floats(&format!("{name}.equalisation"), &[inputs], least)?;
         let layer = Pointwise::new(weights, scale, bias, equalisation);
-        layer.map_err(|error| corrupt(format!("{name}: {error}")))
+        layer.map_err(|error| corrupt(format!("{weight}: {error}")))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<PointwiseLayer> {
@@ -274,12 +270,12 @@ impl<'a> Reader<'a> {
         let spatial_out = layer("spatial_out", c, c)?;
         let mix_in = layer("mix_in", c, 4 * c)?;
         let mix_out = layer("mix_out", 2 * c, c)?;
-        let weights = self.floats(&format!("{name}.spatial.weight"), &[c, 1, 3, 3])?;
-        let bias = self.floats(&format!("{name}.spatial.bias"), &[c])?;
+        let weights = self.floats(&format!("{name}.spatial.weight"), &[c, 1, 3, 3], -LARGEST)?;
+        let bias = self.floats(&format!("{name}.spatial.bias"), &[c], -LARGEST)?;
         let block = Depthwise::new(weights, bias).and_then(|spatial| {
             Block::new(adaptor, spatial_in, spatial, spatial_out, mix_in, mix_out)
         });
-        let block = block.map_err(|error| corrupt(format!("{name}: {error}")))?;
+        let block = block.map_err(|error| corrupt(format!("{NETWORKS}{name}: {error}")))?;
         Ok(BlockLayer::new(block, self.loops))
     }
 
@@ -293,14 +289,5 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<BlockLayer>> {
         let inputs_of = |k| if k == 0 { inputs } else { c };
         (0..depth).map(|k| self.block(&format!("{name}.{k}"), inputs_of(k), c)).collect()
-    }
-
-    fn check_all_used(&self) -> Result<()> {
-        let names = self.tensors.names();
-        let mut networks = names.into_iter().filter(|name| name.starts_with(NETWORKS));
-        match networks.find(|&name| !self.used.contains(name)) {
-            Some(name) => Err(corrupt(format!("{name} is not part of such networks"))),
-            None => Ok(()),
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 pub const LARGEST: f32 = (1 << 20) as f32;
 
 /// Of a layer's outputs.
-const SMALLEST_SCALE: f32 = f32::from_bits((127 - 40) << 23);
+pub(super) const SMALLEST_SCALE: f32 = f32::from_bits((127 - 40) << 23);
 
 /// Channels come in multiples of this at the input of every layer.
 pub const CHANNEL_UNIT: usize = 16;
@@ -204,6 +204,6 @@ impl Block {
 pub(super) fn check_range(name: &str, values: &[f32], least: f32) -> Result<()> {
     match values.iter().find(|&value| !(least..=LARGEST).contains(value)) {
         None => Ok(()),
-        Some(value) => Err(Error::invalid(format!("a {name} of {value}"))),
+        Some(value) => Err(Error::invalid(format!("{name}: {value} is out of range"))),
     }
 }

@@ -16,7 +16,7 @@ mod tables;
 pub use decoder::Decoder;
 pub use dispatch::{Loops, chosen_levels};
 pub use encoder::Encoder;
-pub use tables::Tables;
+pub use tables::{MAX_LENGTH, Tables};
 
 use crate::cpu::Level;
 

@@ -6,7 +6,7 @@ use super::{TABLE_BITS, TABLE_SIZE};
 use crate::{Error, Result};
 
 /// Most entries of one table, so that a symbol fits the 8 bits of a lookup entry.
-const MAX_LENGTH: usize = 256;
+pub const MAX_LENGTH: usize = 256;
 pub(super) const MAX_TABLES: usize = 256;
 
 /// The largest symbol that a table may have.

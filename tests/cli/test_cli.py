@@ -285,7 +285,7 @@ def test_a_full_disk(clip: Path, nano_file: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_control_c_leaves_a_valid_file(
     number: signal.Signals, tmp_path: Path, nano_file: Path, saved: Any
 ) -> None:

@@ -111,7 +111,9 @@ def processor_name() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("clip")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--threads", type=int, default=1)
@@ -165,8 +167,8 @@ def main() -> None:
         pixels = -(-width // 16) * 16 * (-(-height // 16) * 16)
         for way in ("decode", "encode"):
             macs = sum(row.macs_per_pixel for row in rows if getattr(row, f"in_{way}r")) * pixels
-            print(f"{way}: {macs / 1e9:.2f} GMAC a frame, at most {arguments.bare * 1e9 / macs:.1f} "
-                  "frames/s a thread")  # fmt: skip
+            most = arguments.bare * 1e9 / macs
+            print(f"{way}: {macs / 1e9:.2f} GMAC a frame, at most {most:.1f} frames/s a thread")
 
 
 if __name__ == "__main__":

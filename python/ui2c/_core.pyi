@@ -618,7 +618,11 @@ class Decoder:
 
 @final
 class VideoReader:
-    """Reads y4m or raw 4:2:0 YUV, one frame at a time. Path "-" is standard input."""
+    """Reads y4m or raw 4:2:0 YUV, one frame at a time.
+
+    `file` is the descriptor of an open file, read from where it stands and left open; `begun` is
+    what has been read of it already.
+    """
 
     width: int
     height: int
@@ -634,20 +638,25 @@ class VideoReader:
     in its rows, alpha is left out, grey gets the middle of the codes."""
 
     @staticmethod
-    def y4m(path: str) -> VideoReader: ...
+    def y4m(file: int, begun: bytes = b"") -> VideoReader: ...
     @staticmethod
-    def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoReader: ...
+    def yuv(
+        file: int, begun: bytes = b"", *, width: int, height: int, bit_depth: int = 8
+    ) -> VideoReader: ...
     def read(self) -> Planes | None: ...
     def skip(self, count: int) -> int:
         """Passes over frames, seeking in regular files; how many, fewer only at the end."""
 
 @final
 class VideoWriter:
-    """Writes y4m or raw 4:2:0 YUV. Path "-" is standard output."""
+    """Writes y4m or raw 4:2:0 YUV.
+
+    `file` is the descriptor of an open file, which is complete after `close` and left open.
+    """
 
     @staticmethod
     def y4m(
-        path: str,
+        file: int,
         *,
         width: int,
         height: int,
@@ -658,6 +667,6 @@ class VideoWriter:
         color: tuple[int, int, int] = (2, 2, 2),
     ) -> VideoWriter: ...
     @staticmethod
-    def yuv(path: str, *, width: int, height: int, bit_depth: int = 8) -> VideoWriter: ...
+    def yuv(file: int, *, width: int, height: int, bit_depth: int = 8) -> VideoWriter: ...
     def write(self, frame: Planes) -> None: ...
     def close(self) -> None: ...

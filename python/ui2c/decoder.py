@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from ui2c import _core
+from ui2c.arguments import Exclusive, bytes_of, view_of
 from ui2c.errors import Error, UnsupportedError
 from ui2c.options import DecoderOptions
 from ui2c.runtime import resolve_device
@@ -69,6 +70,7 @@ class Decoder:
             on_error=on_error,
         )
         self._models = Models(model, device)
+        self._busy = Exclusive("Decoder")
         self._stream: DecodeStream | None = None
 
     @property
@@ -121,10 +123,21 @@ class Decoder:
         """
         stream = self._stream = self._begin()
         for piece in _pieces(source):
-            stream.feed(piece)
-            yield from stream.frames()
+            with self._busy:
+                stream.feed(piece)
+            yield from self._frames(stream)
         stream.close()
-        yield from stream.frames()
+        yield from self._frames(stream)
+
+    def _frames(self, stream: DecodeStream) -> Iterator[Any]:
+        """The frames that a stream has ready, each decoded while no other call is in here."""
+        frames = stream.frames()
+        while True:
+            with self._busy:
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
 
     def open(self, source: SeekableSource) -> Reader:
         """A stream as a sequence of frames, for random access.
@@ -141,30 +154,34 @@ class Decoder:
 
         Where an error follows some frames, the frames are returned and the next call raises it;
         frames beyond `max_memory` of the limits are left to the next call.
+        RuntimeError while another thread is in a method of this decoder.
         """
-        stream = self._stream
-        if stream is None or stream.closed:
-            stream = self._stream = self._begin()
-        stream.feed(data)
-        frames: list[Any] = []
-        try:
-            stream.gather(frames)
-        except Error:
-            # The stream keeps the error and raises it again when asked for more.
-            if not frames:
-                raise
-        return frames
+        piece = bytes_of(data)
+        with self._busy:
+            stream = self._stream
+            if stream is None or stream.closed:
+                stream = self._stream = self._begin()
+            stream.feed(piece)
+            frames: list[Any] = []
+            try:
+                stream.gather(frames)
+            except Error:
+                # The stream keeps the error and raises it again when asked for more.
+                if not frames:
+                    raise
+            return frames
 
     def flush(self) -> list[Any]:
         """Says that the stream ends here; returns the frames that are left.
 
         Raises TruncatedError if the stream has no proper end. The next push begins a new stream.
         """
-        stream = self._stream = self._stream or self._begin()
-        stream.close()
-        frames: list[Any] = []
-        stream.gather(frames)
-        return frames
+        with self._busy:
+            stream = self._stream = self._stream or self._begin()
+            stream.close()
+            frames: list[Any] = []
+            stream.gather(frames)
+            return frames
 
     def __enter__(self) -> Decoder:
         return self
@@ -176,6 +193,12 @@ class Decoder:
         trace: TracebackType | None,
     ) -> None:
         self._stream = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to have the same decoder, with no stream begun."""
+        if self._stream is not None and not self._stream.closed:
+            raise TypeError("a Decoder cannot be pickled amid a stream: end it by flush()")
+        return vars(self) | {"_stream": None}
 
     def _begin(self) -> DecodeStream:
         from ui2c.decode_stream import DecodeStream
@@ -189,6 +212,13 @@ class Models:
     def __init__(self, given: str | os.PathLike[str] | Model | None, device: str) -> None:
         self._given, self._device = given, device
         self._loaded: Model | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not isinstance(self._given, (str, os.PathLike, type(None))):
+            raise TypeError(
+                "a Decoder with a loaded model cannot be pickled: give it the model's name or path"
+            )
+        return vars(self) | {"_loaded": None}
 
     def find(self, model_id: bytes) -> Model:
         """The model of that id; raises `ui2c.UnsupportedError` where there is none."""
@@ -215,8 +245,7 @@ def _pieces(source: Source) -> Iterator[bytes]:
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as file:
             yield from _pieces(file)
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        view = memoryview(source).cast("B")
+    elif (view := view_of(source)) is not None:
         for start in range(0, len(view), CHUNK):
             yield bytes(view[start : start + CHUNK])
     elif hasattr(source, "read"):
@@ -224,5 +253,10 @@ def _pieces(source: Source) -> Iterator[bytes]:
         read = getattr(source, "read1", source.read)
         while piece := read(CHUNK):
             yield piece
+    elif isinstance(source, Iterable):
+        yield from map(bytes_of, source)
     else:
-        yield from source
+        raise TypeError(
+            "source must be bytes, a path, a file or an iterable of bytes, not "
+            f"{type(source).__name__}"
+        )

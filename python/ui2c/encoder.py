@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ui2c import _core
+from ui2c.arguments import Exclusive
 from ui2c.control.rate import Target
 from ui2c.options import EncoderOptions, positive_fraction
 from ui2c.picture.color import BT709, UNSPECIFIED, luma_weights
@@ -109,7 +110,9 @@ class Encoder:
             psnr=psnr,
             reconstruction=reconstruction,
         )
+        self._given = model, device
         self._model = _load(model, device)
+        self._busy = Exclusive("Encoder")
         self._stream: EncodeStream | None = None
         self._forced = False
         self._statistics = Statistics()
@@ -130,16 +133,24 @@ class Encoder:
         YUV420 or RGB pictures of one size. Raises ValueError for anything else, and for a clip
         without frames unless the encoder was given width and height.
         """
-        if self._stream is not None:
-            raise ValueError("a stream is being pushed: end it by flush() before encode()")
-        try:
-            parts = [self.push(frame) for frame in iterate(frames)]
-            return b"".join([*parts, self.flush()])
-        finally:
-            self._stream = None
+        with self._busy:
+            if self._stream is not None:
+                raise ValueError("a stream is being pushed: end it by flush() before encode()")
+            try:
+                parts = [self._push(frame) for frame in iterate(frames)]
+                return b"".join([*parts, self._flush()])
+            finally:
+                self._stream = None
 
     def push(self, frame: Frame) -> bytes:
-        """Takes one frame; returns what the stream has gained by it, often nothing."""
+        """Takes one frame; returns what the stream has gained by it, often nothing.
+
+        Raises RuntimeError while another thread is in a method of this encoder.
+        """
+        with self._busy:
+            return self._push(frame)
+
+    def _push(self, frame: Frame) -> bytes:
         picture = check_frame(frame)
         stream, start = (self._stream, b"") if self._stream else self._begin(picture)
         data = start + stream.push(picture, forced=self._forced)
@@ -157,6 +168,10 @@ class Encoder:
 
     def flush(self) -> bytes:
         """Ends the stream: codes what is left and returns the last bytes."""
+        with self._busy:
+            return self._flush()
+
+    def _flush(self) -> bytes:
         stream, start = (self._stream, b"") if self._stream else self._begin(None)
         self._stream, self._forced = None, False
         return self._count(start + stream.flush())
@@ -171,6 +186,20 @@ class Encoder:
         trace: TracebackType | None,
     ) -> None:
         self._stream = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to have the same encoder, with no stream begun."""
+        if self._stream is not None:
+            raise TypeError("an Encoder cannot be pickled amid a stream: end it by flush()")
+        if not isinstance(self._given[0], (str, os.PathLike)):
+            raise TypeError(
+                "an Encoder with a loaded model cannot be pickled: give it the model's name or path"
+            )
+        return {name: value for name, value in vars(self).items() if name != "_model"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._model = _load(*self._given)
 
     def _begin(self, first: Any) -> tuple[EncodeStream, bytes]:
         from ui2c.encode_stream import EncodeStream

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-from ui2c._core import Limits
+from ui2c._core import Limits, SequenceHeader
 from ui2c.control.rate import Target
 from ui2c.picture.frames import BIT_DEPTHS, YUV420
 from ui2c.runtime import check_device, check_threads
@@ -81,3 +82,17 @@ def positive_fraction(name: str, value: Fraction | float | str) -> Fraction:
     if not 0 < fraction < 1 << 31:
         raise ValueError(f"{name} must be a positive number, not {value!r}")
     return fraction
+
+
+def _rebuilt(kind: type, values: dict[str, Any]) -> Any:
+    return kind(**values)
+
+
+def _reduce(value: Any) -> tuple[Any, ...]:
+    """All that it holds, whatever that may come to be."""
+    names = [name for name in dir(value) if not name.startswith("_")]
+    return _rebuilt, (type(value), {name: getattr(value, name) for name in names})
+
+
+copyreg.pickle(Limits, _reduce)
+copyreg.pickle(SequenceHeader, _reduce)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import operator
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ui2c import _core
+from ui2c.arguments import BufferFile, Exclusive, exact_seconds, view_of
 from ui2c.decode_stream import DecodeStream, ModelSource, check_returned
 from ui2c.errors import CorruptError, Error, LimitError, TruncatedError, UnsupportedError
 from ui2c.options import DecoderOptions
@@ -63,6 +65,7 @@ class Reader(Sequence[Any]):
         self, source: SeekableSource, options: DecoderOptions, models: ModelSource
     ) -> None:
         self._options, self._models = options, models
+        self._busy = Exclusive("Reader")
         self._played: DecodeStream | None = None
         self._file, self._owned = _open(source)
         self._frames: Iterator[Any] | None = None
@@ -109,7 +112,12 @@ class Reader(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self._slice(range(*index.indices(self._length)))
-        number = index.__index__()
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"frames are numbered by integers, not {type(index).__name__}"
+            ) from None
         if not -self._length <= number < self._length:
             raise IndexError(f"frame {number} of a stream of {self._length} frames")
         return self._frame(number % self._length)
@@ -130,9 +138,7 @@ class Reader(Sequence[Any]):
         first frame is also shown before its time. Raises ValueError before 0, and after the last
         frame, which counts as shown without end where frames have times of their own.
         """
-        time = Fraction(seconds)
-        if isinstance(seconds, float):
-            time = time.limit_denominator(10**6)
+        time = exact_seconds(seconds)
         if time < 0:
             raise ValueError(f"seconds must be 0 or more, not {seconds}")
         ticks = time / Fraction(*self._header.timebase)
@@ -161,7 +167,19 @@ class Reader(Sequence[Any]):
         point = max(0, self._point_before(start))
         stream = self._played = DecodeStream(self._options, self._models)
         frames = self._decode_from(point, stream) if point else self._decode_all(stream)
-        return self._from(start, frames, stream)
+        return self._one_at_a_time(self._from(start, frames, stream))
+
+    def _one_at_a_time(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The frames, each decoded while no other call is in here."""
+        while True:
+            with self._busy:
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Reader cannot be pickled: open the stream anew from its path or bytes")
 
     def close(self) -> None:
         """Closes the file, if it was opened here."""
@@ -203,6 +221,10 @@ class Reader(Sequence[Any]):
         return frames if wanted.step > 0 else frames[::-1]
 
     def _frame(self, number: int) -> Any:
+        with self._busy:
+            return self._decoded(number)
+
+    def _decoded(self, number: int) -> Any:
         point = self._point_before(number)
         if point < 0:
             raise CorruptError(f"frame {number} is lost: no random-access unit stands before it")
@@ -479,12 +501,12 @@ class _Survey:
 
 def _open(source: Any) -> tuple[BinaryIO, bool]:
     """A seekable file, and whether it is ours to close."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source), True
     if isinstance(source, (str, os.PathLike)):
         return open(source, "rb"), True
+    if (view := view_of(source)) is not None:
+        return io.BufferedReader(BufferFile(view)), True
     if not hasattr(source, "read") or not hasattr(source, "seekable"):
-        raise ValueError(f"source must be bytes, a path or a file, not {type(source).__name__}")
+        raise TypeError(f"source must be bytes, a path or a file, not {type(source).__name__}")
     if not source.seekable():
         raise ValueError("source must be seekable: decode_iter takes pipes")
     return source, False

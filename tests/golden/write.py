@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from ui2c import SequenceHeader, _core
+from ui2c.video import Description, open_sink
 
 FOLDER = Path(__file__).parent
 if __name__ == "__main__":
@@ -356,12 +357,10 @@ def _write_models(*, again: bool) -> None:
         shown = ui2c.Decoder(model=model).decode(stream)
         path = FOLDER / f"{name}.y4m"
         first = shown[0]
-        writer = _core.VideoWriter.y4m(
-            str(path), width=first.width, height=first.height, bit_depth=first.bit_depth
-        )
+        sink = open_sink(path, Description(first.width, first.height, first.bit_depth))
         for frame in shown:
-            writer.write((frame.y, frame.u, frame.v))
-        writer.close()
+            sink.write(frame)
+        sink.close()
         print(f"{path.name}: {path.stat().st_size} bytes")
     fuzzer = FOLDER.parent.parent / "fuzz" / "decoder.py"
     specification = importlib.util.spec_from_file_location("fuzz_decoder", fuzzer)

@@ -1,5 +1,6 @@
 """Small synthetic clips."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from ui2c import YUV420
 from ui2c.picture.frames import chroma_size
 from ui2c.unit.planes import Planes
+from ui2c.video import Description, open_sink
 
 
 def make_clip(
@@ -92,3 +94,12 @@ def moving_object(bit_depth: int = 8) -> list[Planes]:
             plane[16 // scale : 40 // scale, x : x + 24 // scale] = bright
             plane[20 // scale : 28 // scale, x + 4 : x + 24 // scale] = dark
     return frames
+
+
+def write_y4m(path: Path, frames: Sequence[Planes]) -> None:
+    """Frames of 8 bits, at 25 a second."""
+    height, width = frames[0][0].shape
+    sink = open_sink(path, Description(width, height))
+    for planes in frames:
+        sink.write(YUV420(*planes))
+    sink.close()

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.clips import moving_frames
+from support.clips import moving_frames, write_y4m
 from support.training import config
-from ui2c import _core
 from ui2c.network.blocks import Pointwise
 from ui2c.network.codec import Codec
 from ui2c.network.config import config_for
@@ -85,10 +84,7 @@ def test_equalised_channels_are_as_large_as_their_weights() -> None:
 
 
 def write_clip(folder: Path) -> None:
-    writer = _core.VideoWriter.y4m(str(folder / "clip.y4m"), width=64, height=48)
-    for y, u, v in moving_frames(4, 64, 48, 8, seed=1):
-        writer.write((y, u, v))
-    writer.close()
+    write_y4m(folder / "clip.y4m", moving_frames(4, 64, 48, 8, seed=1))
 
 
 def test_a_checkpoint_becomes_a_model(data: Path, tmp_path: Path, nano_file: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from support.clips import moving_frames
+from support.clips import moving_frames, write_y4m
 from ui2c import _core
 from ui2c.network.torch_model import random_model
 from ui2c.train import filters as fitting
@@ -45,9 +45,6 @@ def test_defaults_are_fitted_to_what_a_model_makes() -> None:
 def test_validation_videos_are_left_alone(tmp_path: Path) -> None:
     frames = moving_frames(3, 64, 48, 8, seed=1)
     for name in ("some", VALIDATION[0], "short"):
-        writer = _core.VideoWriter.y4m(str(tmp_path / f"{name}.y4m"), width=64, height=48)
-        for y, u, v in frames[: 1 if name == "short" else 3]:
-            writer.write((y, u, v))
-        writer.close()
+        write_y4m(tmp_path / f"{name}.y4m", frames[: 1 if name == "short" else 3])
     (tmp_path / "notes.txt").write_text("no video")
     assert len(list(fitting.clips_of(tmp_path, 0, 3))) == 1

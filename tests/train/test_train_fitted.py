@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from support.clips import equal, moving_frames
-from ui2c import _core
+from support.clips import equal, moving_frames, write_y4m
 from ui2c.network.load import load_model
 from ui2c.network.model import Model
 from ui2c.network.torch_model import load_codec, save_model
@@ -39,10 +38,7 @@ def test_symbols_and_frames_are_those_that_are_coded(nano_file: Path) -> None:
 def test_what_was_fitted_to_is_coded_with_fewer_bytes(tmp_path: Path, nano_file: Path) -> None:
     """And decodes to the same: neither filters nor tables are in the loop."""
     frames = moving_frames(4, 64, 48, 8, seed=1)
-    writer = _core.VideoWriter.y4m(str(tmp_path / "clip.y4m"), width=64, height=48)
-    for y, u, v in frames:
-        writer.write((y, u, v))
-    writer.close()
+    write_y4m(tmp_path / "clip.y4m", frames)
     output = tmp_path / "fitted.safetensors"
     fitted.main([str(nano_file), str(tmp_path), str(output), "--first", "0", "--frames", "4"])
     before, after = load_model(nano_file), load_model(output)

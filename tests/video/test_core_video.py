@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,23 @@ def planes(width: int, height: int, bit_depth: int, seed: int) -> Planes:
 def test_round_trip(tmp_path: Path, width: int, height: int, bit_depth: int) -> None:
     size = {"width": width, "height": height, "bit_depth": bit_depth}
     frames = [planes(width, height, bit_depth, seed) for seed in range(3)]
-    y4m, yuv = str(tmp_path / "clip.y4m"), str(tmp_path / "clip.yuv")
+    y4m, yuv = ((tmp_path / name).open("w+b") for name in ("clip.y4m", "clip.yuv"))
     for writer in (
         _core.VideoWriter.y4m(
-            y4m, **size, frame_rate=(30000, 1001), sample_aspect=(4, 3), full_range=True
+            y4m.fileno(), **size, frame_rate=(30000, 1001), sample_aspect=(4, 3), full_range=True
         ),
-        _core.VideoWriter.yuv(yuv, **size),
+        _core.VideoWriter.yuv(yuv.fileno(), **size),
     ):
         for frame in frames:
             writer.write(frame)
         writer.close()
-    assert sorted(os.listdir(tmp_path)) == ["clip.y4m", "clip.yuv"]
-    reader = _core.VideoReader.y4m(y4m)
+    y4m.seek(0)
+    begun = yuv.seek(0) or os.read(yuv.fileno(), 1)
+    reader = _core.VideoReader.y4m(y4m.fileno())
     assert (reader.width, reader.height, reader.bit_depth) == (width, height, bit_depth)
     assert (reader.frame_rate, reader.sample_aspect) == ((30000, 1001), (4, 3))
     assert reader.full_range is True
-    raw = _core.VideoReader.yuv(yuv, **size)
+    raw = _core.VideoReader.yuv(yuv.fileno(), begun, **size)
     assert raw.full_range is None
     for source in (reader, raw):
         for frame in frames:
@@ -55,26 +57,32 @@ def test_round_trip(tmp_path: Path, width: int, height: int, bit_depth: int) -> 
         assert source.read() is None
 
 
-def test_errors_have_types(tmp_path: Path) -> None:
-    path = tmp_path / "clip.y4m"
-    with pytest.raises(FileNotFoundError, match=r"clip\.y4m"):
-        _core.VideoReader.y4m(str(path))
-    path.write_bytes(b"YUV4MPEG2 W2 H2 C410\n")
+def reader(data: bytes) -> _core.VideoReader:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return _core.VideoReader.y4m(file.fileno())
+
+
+def test_errors_have_types() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        _core.VideoReader.y4m(1000)
+    with pytest.raises(ValueError, match="-1"):
+        _core.VideoReader.y4m(-1)
     with pytest.raises(_core.UnsupportedError, match="C410"):
-        _core.VideoReader.y4m(str(path))
-    path.write_bytes(b"RIFF")
+        reader(b"YUV4MPEG2 W2 H2 C410\n")
     with pytest.raises(_core.Error):
-        _core.VideoReader.y4m(str(path))
-    path.write_bytes(b"YUV4MPEG2 W2 H2\nFRAME\n12345")
+        reader(b"RIFF")
     with pytest.raises(_core.TruncatedError, match="frame 0"):
-        _core.VideoReader.y4m(str(path)).read()
+        reader(b"YUV4MPEG2 W2 H2\nFRAME\n12345").read()
     with pytest.raises(ValueError, match="width"):
-        _core.VideoReader.yuv(str(path), width=0, height=2)
+        _core.VideoReader.yuv(0, width=0, height=2)
 
 
-def test_frames_are_checked(tmp_path: Path) -> None:
-    path = tmp_path / "clip.y4m"
-    writer = _core.VideoWriter.y4m(str(path), width=4, height=4)
+def test_frames_are_checked() -> None:
+    with open(os.devnull, "wb") as null:
+        writer = _core.VideoWriter.y4m(null.fileno(), width=4, height=4)
+        deep = _core.VideoWriter.yuv(null.fileno(), width=4, height=4, bit_depth=10)
     y, u, v = planes(4, 4, 8, 0)
     with pytest.raises(ValueError, match=r"frame\[0\]"):
         writer.write((y.astype(np.uint16), u, v))
@@ -84,18 +92,15 @@ def test_frames_are_checked(tmp_path: Path) -> None:
         writer.write((y, u, np.zeros((2, 4), np.uint8)[:, ::2]))
     with pytest.raises(ValueError):
         writer.write((y, u))  # type: ignore[arg-type]
-    deep = _core.VideoWriter.yuv(str(tmp_path / "deep.yuv"), width=4, height=4, bit_depth=10)
     with pytest.raises(ValueError, match="1024"):
         deep.write(tuple(plane.astype(np.uint16) + 1024 - plane for plane in (y, u, v)))  # type: ignore[arg-type]
-    del writer, deep
-    assert not list(tmp_path.iterdir()), "what is not closed does not come to be"
 
 
 def test_standard_streams() -> None:
     code = """
 from ui2c import _core
-reader = _core.VideoReader.y4m("-")
-writer = _core.VideoWriter.y4m("-", width=reader.width, height=reader.height)
+reader = _core.VideoReader.y4m(0)
+writer = _core.VideoWriter.y4m(1, width=reader.width, height=reader.height)
 while frame := reader.read():
     writer.write(frame)
 writer.close()

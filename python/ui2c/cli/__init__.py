@@ -7,18 +7,18 @@ damage), 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from ui2c import _core
 from ui2c.build import build_info
 from ui2c.cli import compare, compare_frames, completion, decode, encode, evaluate, info
 from ui2c.cli.common import INTERRUPTED, Help, Parser, UsageError, complain, explain
+from ui2c.cli.signals import ending_cleanly
+from ui2c.cli.standard import printable, put, repair_streams, say, silence_if_stuck
 from ui2c.errors import Error
-from ui2c.files import naming
+from ui2c.files import discard_unfinished, naming
 
 OF_INPUT = (Error, OSError, ValueError, ImportError)
 OF_MACHINE = (MemoryError, RuntimeError)
@@ -32,49 +32,70 @@ examples:
   ui2c compare-frames holiday.mp4 holiday.ui2c -o sheet.png
   ui2c encode --help                            bitrate, size, cores, pipes and more"""
 
-DELEGATED = {"train": "train a network: CONFIG …", "data": "prepare training data"}
+DELEGATED = {"train": "train a network: CONFIG ...", "data": "prepare training data"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    repair_streams()
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv and argv[0] in DELEGATED:
-        return _guarded(partial(_delegate, argv[0], argv[1:]), OF_INPUT, verbose=False)
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.version:
-        return _guarded(partial(_print_version, arguments.verbose), OF_INPUT, verbose=False)
-    if arguments.command is None:
-        parser.print_help(sys.stderr)
-        return 2
-    errors = (*OF_INPUT, *OF_MACHINE)
-    return _guarded(partial(arguments.run, arguments), errors, verbose=arguments.verbose)
-
-
-def _guarded(run: Callable[[], int], errors: tuple[type[Exception], ...], *, verbose: bool) -> int:
-    """The exit code of `run`; these errors become one line, after a traceback if `verbose`."""
     try:
-        code = run()
+        with ending_cleanly():
+            return _guarded(argv)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    finally:
+        discard_unfinished()
+
+
+def _guarded(argv: list[str]) -> int:
+    """The exit code; errors of what the command is for become one line."""
+    verbose = False
+    errors: tuple[type[Exception], ...] = OF_INPUT
+    try:
+        if argv and argv[0] in DELEGATED:
+            code = _delegate(argv[0], argv[1:])
+        else:
+            arguments = _parse(argv)
+            errors = (*OF_INPUT, *OF_MACHINE)
+            # Of the version -v asks for more, not for tracebacks.
+            verbose = arguments.verbose and not arguments.version
+            code = _run(arguments)
         # What is left in the buffer is written here, where it may still fail in one line.
         with naming("-"):
             sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        complain("interrupted")
-        return INTERRUPTED
     except UsageError as error:
         complain(str(error))
         return 2
     except errors as error:
         if verbose and not isinstance(error, BrokenPipeError):
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                say(printable(line))
         complain(explain(error))
-        try:
-            sys.stdout.flush()
-        except OSError:
-            # Python would try again at exit, and fail loudly.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_if_stuck(sys.stdout)
         return 1
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """argparse's own end, after --help too, with its output written."""
+    try:
+        return _parser().parse_args(argv)
+    except SystemExit as end:
+        with naming("-"):
+            sys.stdout.flush()
+        raise end
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.version:
+        return _print_version(arguments.verbose)
+    if arguments.command is None:
+        put(sys.stderr, _parser().format_help())
+        return 2
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,21 +1,30 @@
-"""What the commands share: options, messages, Ctrl-C."""
+"""What the commands share: options and messages."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from types import FrameType
 from typing import NoReturn, TypeAlias
 
 from ui2c.cli.progress import Form, Progress
+from ui2c.cli.standard import printable, say
+from ui2c.files import is_rereadable, stream_number
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 INTERRUPTED = 130
+LARGEST = (1 << 31) - 1
+"""Of a number of anything: as many frames as a stream may have."""
+MOST_AT_ONCE = 1024
+"""Of threads or processes."""
+LARGEST_AMOUNT = 1 << 62
+"""Of bits, bytes, seconds, frames a second."""
+NUMBER = re.compile(r"\d{1,19}(/\d{1,19}|(\.\d{0,18})?(e[-+]?\d{1,2})?)|\.\d{1,18}", re.IGNORECASE)
+"""Not what would take for ever to work out, such as 1e999999999."""
 
 
 class UsageError(Exception):
@@ -45,12 +54,12 @@ def counted(frames: int) -> str:
 
 def complain(message: str) -> None:
     """One line on standard error."""
-    print(f"ui2c: error: {message}", file=sys.stderr)
+    say(f"ui2c: error: {printable(message)}")
 
 
 def note(message: str, *, quiet: bool = False) -> None:
     if not quiet:
-        print(f"ui2c: {message}", file=sys.stderr)
+        say(f"ui2c: {printable(message)}")
 
 
 def explain(error: BaseException) -> str:
@@ -72,50 +81,26 @@ def usage_errors() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-class Interrupt:
-    """Ctrl-C, or a request to terminate, as a question to ask between frames, so that output can
-    be ended properly.
-
-    The second Ctrl-C is the usual KeyboardInterrupt, the second request the end.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __enter__(self) -> Interrupt:
-        signals = (signal.SIGINT, signal.SIGTERM)
-        self._previous = {number: signal.signal(number, self._handle) for number in signals}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def check_paths(source: str, *outputs: str | None) -> None:
     """Refuses an output that is the input, or that is named twice."""
-    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
+    if stream_number(source, 0) == 0 and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("standard input is a terminal: give a file, or send one through a pipe")
-    seen = {} if source == "-" else {os.path.realpath(source): "the input"}
+    seen = {} if stream_number(source, 0) is not None else {os.path.realpath(source): "the input"}
     for output in outputs:
         if output is None:
             continue
-        if output == "-" and sys.stdout.isatty():
+        number = stream_number(output, 1)
+        if number == 1 and sys.stdout.isatty():
             raise UsageError("standard output is a terminal: send it to a file or a pipe")
-        path = output if output == "-" else os.path.realpath(output)
-        if path in seen and not is_device(path):
+        path = os.path.realpath(output) if number is None else f"stream {number}"
+        if path in seen and not (number is None and is_device(path)):
             raise UsageError(f"{output} cannot be {seen[path]} and an output at once")
         seen[path] = "another output"
 
 
 def is_device(path: str) -> bool:
     """Whether it is there and no regular file; "-" is none."""
-    return path != "-" and os.path.exists(path) and not os.path.isfile(path)
+    return path != "-" and os.path.exists(path) and not is_rereadable(path)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +109,10 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", metavar="D", help="auto (default), cpu, cuda or cuda:N"
     )
     group.add_argument(
-        "--threads", type=integer(1), metavar="N", help="CPU threads (default: all cores)"
+        "--threads",
+        type=integer(1, MOST_AT_ONCE),
+        metavar="N",
+        help="CPU threads (default: all cores)",
     )
 
 
@@ -149,13 +137,13 @@ def progress(
     return Progress(sys.stderr, frames=frames, form=form, step=step)
 
 
-def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+def integer(low: int, high: int = LARGEST) -> Callable[[str], int]:
     """A type for argparse: an integer from low to high."""
 
     def parse(text: str) -> int:
         value = int(text)
-        if value < low or (high is not None and value > high):
-            wanted = f"{low} or more" if high is None else f"{low} to {high}"
+        if not low <= value <= high:
+            wanted = f"{low} or more" if value < low and high == LARGEST else f"{low} to {high}"
             raise argparse.ArgumentTypeError(f"must be {wanted}, not {value}")
         return value
 
@@ -163,19 +151,31 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def finite(text: str) -> float:
+    """A type for argparse: a number that somebody may mean."""
+    value = float(text)
+    if not abs(value) <= LARGEST_AMOUNT:
+        raise argparse.ArgumentTypeError(f"must be a number within reason, not {text!r}")
+    return value
+
+
 def _fraction(text: str) -> Fraction:
-    """-1 where it is no number."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
+    """-1 where it is no number, or none that anybody means."""
+    if not NUMBER.fullmatch(text):
         return Fraction(-1)
+    try:
+        value = Fraction(text)
+    except ZeroDivisionError:
+        return Fraction(-1)
+    within = Fraction(1, LARGEST_AMOUNT) < value <= LARGEST_AMOUNT
+    return value if within or not value else Fraction(-1)
 
 
 def amount(text: str) -> int:
     """A type for argparse: a number of bits or bytes such as 500000, 500k, 1.5M or 2G."""
     factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
     value = int(_fraction(text if factor == 1 else text[:-1]) * factor)
-    if value <= 0:
+    if not 0 < value <= LARGEST_AMOUNT:
         raise argparse.ArgumentTypeError(f"must be an amount such as 500k or 1.5M, not {text!r}")
     return value
 
@@ -199,6 +199,7 @@ def seconds(text: str) -> Fraction:
 def size(text: str) -> tuple[int, int]:
     """A type for argparse: WxH."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    sides = width, height
+    if not all(side.isdecimal() and len(side) < 10 and int(side) for side in sides):
         raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT such as 352x288, not {text!r}")
     return int(width), int(height)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ui2c.cli.common import Commands, size
+from ui2c.cli.standard import printable
 from ui2c.files import write_whole
 
 
@@ -20,7 +21,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("results", metavar="RESULTS", nargs="+")
     parser.add_argument("--anchor", metavar="NAME", required=True, help="the codec to compare with")
     parser.add_argument(
-        "--quality", metavar="Q", default="psnr", help="psnr (6:1:1, default), psnr_y, psnr_rgb, …"
+        "--quality",
+        metavar="Q",
+        default="psnr",
+        help="psnr (6:1:1, default), psnr_y, psnr_rgb, ...",
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write all tables")
@@ -55,5 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         write_whole(arguments.html, html(report).encode())
     if arguments.markdown:
         write_whole(arguments.markdown, markdown(report).encode())
-    print(comparison_text(comparison, report.labels))
+    for line in comparison_text(comparison, report.labels).split("\n"):
+        print(printable(line))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ from ui2c.cli.common import (
     Commands,
     Help,
     UsageError,
+    finite,
     integer,
     is_device,
     note,
     seconds,
     usage_errors,
 )
-from ui2c.files import StagedFile, write_whole
+from ui2c.files import check_output, is_rereadable, is_sequence, write_whole
 from ui2c.picture.frames import YUV420
 from ui2c.video import Part
 from ui2c.video.source import UI2C_MAGIC
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from ui2c.evaluate.sheet import Box
 
 
-BOX = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
+BOX = re.compile(r"(\d{1,9})x(\d{1,9})\+(\d{1,9})\+(\d{1,9})")
 CLOSE_LOOK = 8
 """The close look is at an eighth of the picture's sides, unless told otherwise."""
 
@@ -56,7 +58,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--box", metavar="WxH+X+Y", help="what to enlarge instead")
     parser.add_argument("--zoom", type=integer(1, 32), default=8, metavar="K", help="how much (8)")
     parser.add_argument(
-        "--gain", type=float, default=4, metavar="G", help="of the difference shown (4)"
+        "--gain", type=finite, default=4, metavar="G", help="of the difference shown (4)"
     )
     parser.add_argument("--model", metavar="M", help="weights file for ui2c streams")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite an existing file")
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.output}: the sheet is a PNG, so the name must end in .png")
     box = None if arguments.box is None else _box(arguments.box)
     # Refused now, not after the work.
-    StagedFile(arguments.output, overwrite=arguments.yes)
+    check_output(arguments.output, overwrite=arguments.yes)
     rows = []
     with Frames(arguments.a, arguments.model) as a, Frames(arguments.b, arguments.model) as b:
         numbers = arguments.frame or [0]
@@ -104,8 +106,12 @@ class Frames:
         from ui2c.decoder import Decoder
 
         self._path = path
-        with open(path, "rb") as file:
-            coded = file.read(len(UI2C_MAGIC)) == UI2C_MAGIC
+        if os.path.exists(path) and not is_rereadable(path):
+            raise UsageError(f"{path} is read in any order, so it must be a regular file")
+        coded = False
+        if not is_sequence(path):
+            with open(path, "rb") as file:
+                coded = file.read(len(UI2C_MAGIC)) == UI2C_MAGIC
         self._reader = Decoder(model=model).open(path) if coded else None
         self.description = (
             Part(path).describe() if self._reader is None else describe(self._reader.header)

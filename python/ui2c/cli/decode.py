@@ -6,7 +6,6 @@ import argparse
 import itertools
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -17,7 +16,6 @@ from ui2c.cli.common import (
     INTERRUPTED,
     Commands,
     Help,
-    Interrupt,
     UsageError,
     add_machine_options,
     add_output_options,
@@ -31,14 +29,17 @@ from ui2c.cli.common import (
     seconds,
     usage_errors,
 )
+from ui2c.cli.signals import Interrupt
+from ui2c.cli.standard import say
 from ui2c.decoder import Decoder
 from ui2c.errors import Error
+from ui2c.files import display_name, open_input
 from ui2c.reader import Reader
 from ui2c.runtime import limit_threads
 from ui2c.video import Description, Sink, check_sink, open_sink, rebased
 from ui2c.video.ahead import ahead
 from ui2c.video.sink import CoreSink
-from ui2c.video.source import display_name, reading
+from ui2c.video.source import reading
 
 CHUNK = 1 << 16
 STEPS = 200
@@ -95,8 +96,6 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_paths(arguments.input, arguments.output)
-    if arguments.start is not None and arguments.input == "-":
-        raise UsageError("--from needs a file to seek in, not standard input")
     limit_threads(arguments.threads)
     with usage_errors():
         check_sink(arguments.output, overwrite=arguments.yes)
@@ -108,11 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
             on_error="raise" if arguments.strict else "skip",
         )
     with ExitStack() as stack:
-        if arguments.input == "-":
-            file: BinaryIO = sys.stdin.buffer
-        else:
-            file = stack.enter_context(open(arguments.input, "rb"))
-        return _decode(arguments, decoder, CountedFile(file), stack)
+        source = CountedFile(stack.enter_context(open_input(arguments.input)))
+        if arguments.start is not None and not source.regular:
+            raise UsageError(f"--from needs a file to seek in, not {display_name(arguments.input)}")
+        return _decode(arguments, decoder, source, stack)
 
 
 class CountedFile:
@@ -199,7 +197,7 @@ def _decode(
     taken = report.seconds
     report.end(frames=count, seconds=taken, interrupted=interrupt.requested)
     if not arguments.quiet and arguments.progress == "line":
-        print(f"{counted(count)} in {taken:.2f} s ({count / taken:.2f} fps)", file=sys.stderr)
+        say(f"{counted(count)} in {taken:.2f} s ({count / taken:.2f} fps)")
     if interrupt.requested:
         note(
             f"interrupted after {counted(count)}, which {arguments.output} holds",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,7 +12,6 @@ from ui2c.cli.common import (
     INTERRUPTED,
     Commands,
     Help,
-    Interrupt,
     UsageError,
     check_paths,
     note,
@@ -29,9 +27,10 @@ from ui2c.cli.encode_options import (
 )
 from ui2c.cli.encode_segments import encode_in_segments
 from ui2c.cli.report import CsvReport, finish
+from ui2c.cli.signals import Interrupt
 from ui2c.control.rate import typical_qp
 from ui2c.encoder import Encoder
-from ui2c.files import OutputFile, StagedFile
+from ui2c.files import OutputFile, check_output, is_rereadable
 from ui2c.picture.frames import YUV420
 from ui2c.runtime import limit_threads
 from ui2c.video import Description, Source, open_sink, open_source
@@ -94,7 +93,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
     stack.callback(output.discard)
     if arguments.plot:
         # Refused now, not after the work.
-        StagedFile(arguments.plot, overwrite=arguments.yes)
+        check_output(arguments.plot, overwrite=arguments.yes)
     report = CsvReport(arguments.csv, overwrite=arguments.yes) if arguments.csv else None
     if report:
         stack.callback(report.file.discard)
@@ -125,7 +124,7 @@ def _encode(arguments: argparse.Namespace, source: Source, stack: ExitStack) -> 
         stack.callback(shown.close)
         intact = Intact(selected(arguments, source))
         frames: Iterable[YUV420] = intact
-        if not os.path.isfile(arguments.input):
+        if not is_rereadable(arguments.input):
             frames = ahead(frames, lambda: interrupt.requested)
         for frame in frames:
             if interrupt.requested:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from ui2c.cli.common import (
+    MOST_AT_ONCE,
     UsageError,
     add_machine_options,
     add_output_options,
     amount,
+    finite,
     integer,
     rate,
     size,
 )
+from ui2c.files import is_rereadable, is_sequence
 from ui2c.options import EFFORTS
 from ui2c.picture.frames import YUV420
 from ui2c.segments.encode import description_options
@@ -43,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--lead",
         type=integer(0, 63),
         metavar="N",
-        help="qp of a random-access point, below that of the frames after it (0, 5, … 35, by "
+        help="qp of a random-access point, below that of the frames after it (0, 5, ... 35, by "
         "trial); 0: it does not wait for the four frames after it",
     )
     group.add_argument(
@@ -90,7 +92,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("many cores, many machines")
     group.add_argument(
         "--jobs",
-        type=integer(1),
+        type=integer(1, MOST_AT_ONCE),
         metavar="N",
         help="code segments of IN side by side in N processes of one thread (--threads); an "
         "interrupted run goes on where it stopped when the same command is given again",
@@ -118,7 +120,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("quality or size, one of")
     target = group.add_mutually_exclusive_group()
     target.add_argument(
-        "--qp", type=integer(0, 63), metavar="N", help="0 best … 63 smallest; even quality (32)"
+        "--qp", type=integer(0, 63), metavar="N", help="0 best ... 63 smallest; even quality (32)"
     )
     target.add_argument(
         "--bitrate",
@@ -138,7 +140,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--buffer",
-        type=float,
+        type=finite,
         default=2.0,
         metavar="S",
         help="seconds that a receiver of one pass buffers (2)",
@@ -167,7 +169,9 @@ def check_target(arguments: argparse.Namespace) -> None:
         raise UsageError("--on-error skip does not go with --jobs and --cluster")
     if arguments.segment and not arguments.segments:
         raise UsageError("--segment goes with --jobs or --cluster")
-    if arguments.passes == 2 and not os.path.isfile(arguments.input):
+    if arguments.passes == 2 and not (
+        is_rereadable(arguments.input) or is_sequence(arguments.input)
+    ):
         raise UsageError("two passes need a file to read twice; --bitrate R takes one")
 
 

@@ -7,10 +7,11 @@ import os
 from contextlib import ExitStack, closing
 from typing import Any
 
-from ui2c.cli.common import INTERRUPTED, Interrupt, note, progress
+from ui2c.cli.common import INTERRUPTED, note, progress
 from ui2c.cli.encode_options import selected, source_options
 from ui2c.cli.report import CsvReport, finish
-from ui2c.files import OutputFile
+from ui2c.cli.signals import Interrupt
+from ui2c.files import OutputFile, is_rereadable, name_beside
 from ui2c.runtime import limit_threads
 from ui2c.segments.encode import encode_segments
 from ui2c.segments.executors import workers
@@ -29,8 +30,8 @@ def encode_in_segments(
     report: CsvReport | None,
 ) -> int:
     """The exit code; `output` and `report` are complete or have been discarded."""
-    is_file = os.path.isfile(arguments.input)
-    work = f"{arguments.output}.segments" if is_file and not output.direct else None
+    is_file = is_rereadable(arguments.input)
+    work = name_beside(arguments.output, ".segments") if is_file and not output.direct else None
     options["threads"] = arguments.threads or 1
     # Each segment has a duration of its own.
     options.pop("duration", None)

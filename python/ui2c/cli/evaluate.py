@@ -6,14 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from ui2c.cli.common import Commands, UsageError, integer, note
+from ui2c.cli.common import MOST_AT_ONCE, Commands, UsageError, complain, integer, note
 from ui2c.files import write_whole
 
 
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="code, measure and compare: sequences × codecs × rate points",
+        help="code, measure and compare: sequences x codecs x rate points",
         description="Does what CONFIG asks for, a file that ends in .toml or the name of a shipped "
         "experiment (--list). Results are kept: only what is missing or has changed is done. Ends "
         "with report.html and report.md beside the results.",
@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--metrics",
         type=lambda text: text.split(","),
-        metavar="M,…",
+        metavar="M,...",
         help="instead of those of CONFIG: psnr, ms-ssim, rgb, vmaf",
     )
     parser.add_argument(
@@ -37,7 +37,10 @@ def add_parser(commands: Commands) -> None:
     )
     group = parser.add_argument_group("machine")
     group.add_argument(
-        "--cores", type=integer(1), metavar="N", help="run jobs side by side on N cores (all)"
+        "--cores",
+        type=integer(1, MOST_AT_ONCE),
+        metavar="N",
+        help="run jobs side by side on N cores (all)",
     )
     group.add_argument(
         "--cluster", metavar="ADDRESS", help="run the jobs on the Dask cluster there"
@@ -84,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_whole(results / "report.html", html(report).encode())
         write_whole(results / "report.md", markdown(report).encode())
     for title, message in outcome.failed.items():
-        print(f"ui2c: error: {title}: {message}", file=sys.stderr)
+        complain(f"{title}: {message}")
     note(
         f"{len(outcome.done)} done, {len(outcome.kept)} kept, {len(outcome.failed)} failed, "
         f"in {results}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import BinaryIO
@@ -14,7 +13,8 @@ from ui2c import _core
 from ui2c.cli import plot
 from ui2c.cli.common import Commands, Help, UsageError, check_paths
 from ui2c.cli.decode import describe
-from ui2c.files import StagedFile
+from ui2c.cli.standard import printable
+from ui2c.files import check_output, open_input
 from ui2c.video.source import reading
 
 CHUNK = 1 << 16
@@ -53,14 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.input is None:
             raise UsageError("--plot goes with a FILE")
         check_paths(arguments.input, arguments.plot)
-        StagedFile(arguments.plot, overwrite=arguments.yes)
+        check_output(arguments.plot, overwrite=arguments.yes)
     if arguments.model is not None:
         for line in model_lines(arguments.model):
             print(line)
-    elif arguments.input == "-":
-        show(sys.stdin.buffer, arguments)
     else:
-        with open(arguments.input, "rb") as file:
+        with open_input(arguments.input) as file:
             show(file, arguments)
     return 0
 
@@ -139,7 +137,7 @@ def units(file: BinaryIO) -> Iterator[_core.Unit]:
 
 
 def field(name: str, value: str) -> str:
-    return f"{name:<14} {value}"
+    return f"{name:<14} {printable(value)}"
 
 
 def header_lines(header: _core.SequenceHeader) -> list[str]:

@@ -7,6 +7,8 @@ import time
 from datetime import timedelta
 from typing import Any, Literal, TextIO
 
+from ui2c.cli.standard import put
+
 INTERVAL = 0.2
 """Seconds between two states of the line."""
 
@@ -87,8 +89,7 @@ class Progress:
         """Clears the line."""
         if self._width:
             self._print("")
-            self._stream.write("\r")
-            self._stream.flush()
+            put(self._stream, "\r")
             self._width = 0
 
     def _object(self, event: str, **values: Any) -> None:
@@ -98,9 +99,8 @@ class Progress:
             for key, value in values.items()
             if value is not None
         }
-        print(json.dumps({"event": event, **shown}), file=self._stream, flush=True)
+        put(self._stream, json.dumps({"event": event, **shown}) + "\n")
 
     def _print(self, line: str) -> None:
-        self._stream.write("\r" + line.ljust(self._width))
-        self._stream.flush()
+        put(self._stream, "\r" + line.ljust(self._width))
         self._width = len(line)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from ui2c.cli import plot
 from ui2c.cli.common import INTERRUPTED, complain, counted, explain, note
 from ui2c.cli.progress import Progress
+from ui2c.cli.standard import say
 from ui2c.errors import Error
 from ui2c.files import OutputFile
 from ui2c.statistics import Statistics, UnitStatistics
@@ -100,7 +100,7 @@ def finish(
     seconds = shown.seconds
     shown.end(**figures(statistics), seconds=seconds, interrupted=interrupted)
     if not arguments.quiet and arguments.progress != "json":
-        print(summary(statistics, seconds), file=sys.stderr)
+        say(summary(statistics, seconds))
     frames = statistics.frames
     for loss in losses:
         complain(loss)

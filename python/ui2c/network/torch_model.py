@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ui2c import _core
+from ui2c.files import write_whole
 from ui2c.network.blocks import Bank
 from ui2c.network.codec import Codec
 from ui2c.network.config import KNOTS, QUALITIES, CodecConfig, config_for
@@ -105,9 +106,7 @@ def save_fitted(
 
 def _write(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> None:
     metadata["id"] = _identity(metadata, tensors).hex()
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, metadata))
-    os.replace(temporary, path)
+    write_whole(path, save(tensors, metadata))
 
 
 def network_tensors(codec: Codec) -> dict[str, Tensor]:

@@ -61,7 +61,8 @@ def rgb_to_yuv420(rgb: NDArray[np.uint8], *, matrix: int = 1, full_range: bool =
     c_span = 255 if full_range else 224
 
     # At most 2 · 219 · 255 · 10000 + 255 · 10000 < 2^32, so 32 bits hold luma all the way.
-    samples = rgb.astype(np.uint32)
+    # Whatever the order in memory: what is made of it lies row by row.
+    samples = rgb.astype(np.uint32, order="C")
     y = (2 * y_span * _luma(samples, weights) + y_unit) // (2 * y_unit) + y_base
 
     # Conversion and mean are both linear: the sum of each 2×2 block is converted, rounded once.

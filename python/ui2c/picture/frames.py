@@ -30,6 +30,7 @@ class YUV420:
     uint8 at 8 bits and uint16 at 9 to 16 bits. `full_range` tells whether codes span 0 … 2^n - 1
     (true) or the limited range of video, 16 … 235 at 8 bits. `pts`, where known, is the
     presentation time in ticks of the stream's timebase; it takes no part in comparisons.
+    A plane whose rows do not lie one after the other in memory is copied.
     """
 
     y: Plane
@@ -58,6 +59,9 @@ class YUV420:
                     f"{name} must be {chroma[0]}x{chroma[1]} for {self.width}x{self.height} luma, "
                     f"not {plane.shape[1]}x{plane.shape[0]}"
                 )
+        for name, plane in zip("yuv", self.planes, strict=True):
+            if not plane.flags.c_contiguous:
+                object.__setattr__(self, name, np.ascontiguousarray(plane))
         if 8 < self.bit_depth < 16:
             for name, plane in zip("yuv", self.planes, strict=True):
                 if int(plane.max()) >> self.bit_depth:

@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from ui2c import _core
 from ui2c.encoder import Encoder
+from ui2c.files import is_rereadable
 from ui2c.picture.frames import iterate
 from ui2c.segments.executors import workers
 from ui2c.segments.join import Joiner, add_statistics
 from ui2c.segments.store import SegmentStore
 from ui2c.statistics import Statistics
-from ui2c.video import Description, Part
+from ui2c.video import Description, Part, open_source, rebased
 
 if TYPE_CHECKING:
     from ui2c.picture.frames import Frame
@@ -179,6 +180,9 @@ def plan(
     if not isinstance(source, Part):
         yield from _batches(source, length, options)
         return
+    if not is_rereadable(source.path):
+        yield from _stream_batches(source, length, options)
+        return
     video = source.describe()
     options = description_options(video) | options
     frames = source.frames
@@ -201,6 +205,14 @@ def _timed(options: dict[str, Any], frames: int) -> dict[str, Any]:
     if not options.get("bitrate") or options.get("timebase") or not frames:
         return options
     return options | {"duration": frames / float(Fraction(options.get("fps", 25)))}
+
+
+def _stream_batches(part: Part, length: int, options: dict[str, Any]) -> Iterator[Segment]:
+    """Of what can be opened but once, such as a named pipe."""
+    with closing(open_source(part.path, **part.options)) as source:
+        source.skip(part.skip)
+        wanted = rebased(itertools.islice(source, part.frames))
+        yield from _batches(wanted, length, description_options(source.description) | options)
 
 
 def _batches(frames: Iterable[Frame], length: int, options: dict[str, Any]) -> Iterator[Segment]:

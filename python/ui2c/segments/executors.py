@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,10 +20,14 @@ class Processes(Executor):
     """Fresh processes on this machine; forking one that runs PyTorch would not be safe.
 
     A process that dies, for want of memory say, takes the jobs in flight with it, not the rest.
+    All end at once when this one does, however it ends, and with `stop`.
     """
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
+        # Nothing is ever sent: the processes wait for this end to be closed, which the system does
+        # when this process dies.
+        self._life, self._ours = multiprocessing.Pipe(duplex=False)
         self._pool = self._fresh()
 
     def submit(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> Future[T]:
@@ -34,9 +40,18 @@ class Processes(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
+    def stop(self) -> None:
+        """Ends the processes, whatever they are at."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._ours.close()
+        self._pool.shutdown(wait=True)
+        self._life.close()
+
     def _fresh(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._cores, mp_context=context, initializer=_die_quietly)
+        return ProcessPoolExecutor(
+            self._cores, mp_context=context, initializer=_begin, initargs=(self._life,)
+        )
 
 
 @contextmanager
@@ -51,7 +66,8 @@ def workers(cluster: str | None = None, count: int | None = None) -> Iterator[tu
         try:
             yield processes, count
         finally:
-            processes.shutdown(cancel_futures=True)
+            # Who has taken all results wants no more, and who has not will not.
+            processes.stop()
         return
     try:
         from distributed import Client
@@ -62,6 +78,15 @@ def workers(cluster: str | None = None, count: int | None = None) -> Iterator[tu
         yield client.get_executor(pure=False), count or sum(client.nthreads().values())
 
 
-def _die_quietly() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that has the work will tell of it."""
+def _begin(life: Connection) -> None:
+    """What a process does first."""
+    # Ctrl-C reaches every process of a terminal; the one that has the work will tell of it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+
+
+def _end_with(life: Connection) -> None:
+    """Ends this process when the other end is closed."""
+    with suppress(EOFError, OSError):
+        life.recv_bytes()
+    os._exit(1)

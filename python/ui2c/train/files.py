@@ -1,6 +1,5 @@
 """Files that appear whole or not at all."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,17 +8,18 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ui2c.files import OutputFile
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes its place at `path` when the block ends without an exception."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    output = OutputFile(path, overwrite=True)
     try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
+        yield output.file
+        output.commit()
     finally:
-        part.unlink(missing_ok=True)
+        output.discard()
 
 
 def save_array(path: Path, array: NDArray[np.generic]) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ui2c.network.load import find_model, load_model
-from ui2c.network.model import Model
+from ui2c.network.load import load_model
+from ui2c.network.model import Model, find_model
 from ui2c.network.tables import ScaleTables, fitted_tables
 from ui2c.network.torch_model import save_fitted
 from ui2c.train.filters import clips_of, fit_filters

@@ -29,6 +29,7 @@ from ui2c.network.torch_model import save_model
 from ui2c.train.calibrate import equalise, watched
 from ui2c.train.data.batches import Batch, Batches
 from ui2c.train.data.sources import Sources
+from ui2c.train.files import whole_file
 from ui2c.train.fused import attach, use_bfloat16
 from ui2c.train.graph import Result, run_clip
 from ui2c.train.logs import RunLog
@@ -187,9 +188,8 @@ class Trainer:
             "skipped": self.skipped,
             "seconds": self.seconds,
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        with whole_file(self.checkpoint) as file:
+            torch.save(state, file)
         save_model(self.average, self.config.output / f"{self.codec.config.name}.safetensors")
 
     def resume(self) -> None:

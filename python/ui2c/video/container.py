@@ -11,12 +11,15 @@ from types import ModuleType
 from typing import Any
 
 from ui2c.errors import CorruptError, UnsupportedError
+from ui2c.files import display_name
 from ui2c.picture.frames import YUV420
 from ui2c.video.convert import Converter
 from ui2c.video.description import Description
 from ui2c.video.streams import choose, list_streams
 from ui2c.video.timing import DEFAULT_RATE, Clock, Timing, guessed_time, read_timing
 
+FILE = "file:"
+"""What FFmpeg is to take the rest for."""
 MIN_SEEK = 50
 """Frames that it takes for seeking to be worth while."""
 
@@ -35,6 +38,7 @@ def import_av() -> ModuleType:
 class ContainerSource:
     """Pictures of one video stream of a file.
 
+    It is read by its name, or once through `pipe`, which has `read`.
     `stream` is its number among the video streams; unless given, the one that FFmpeg takes.
     Where pictures come at a constant rate, one that cannot be decoded leaves no gap: the one before
     it is shown again. With `skip_damage` decoding goes on after an error. With `resize` pictures
@@ -49,8 +53,10 @@ class ContainerSource:
         stream: int | None = None,
         skip_damage: bool = False,
         resize: bool = False,
+        pipe: Any = None,
     ) -> None:
-        self._path = path
+        self._path, self._pipe = path, pipe
+        self._name = display_name(path)
         self._av = import_av()
         self._stream = stream
         self._skip_damage = skip_damage
@@ -58,7 +64,7 @@ class ContainerSource:
         self.damaged = 0
         self.repeated = 0
         # A pipe cannot be read twice: its frames have the times that they come with.
-        self._timing = self._survey() if os.path.isfile(path) else None
+        self._timing = self._survey() if pipe is None else None
         self._container, video = self._open()
         self._packets = self._demux(self._container, video)
         self._pending: list[Any] = []
@@ -66,7 +72,7 @@ class ContainerSource:
         """The one that frames were last made from."""
         first = self._first_frame()
         if first is None:
-            raise CorruptError(f"{path} holds no picture")
+            raise CorruptError(f"{self._name} holds no picture")
         self._pending.insert(0, first)
         self._begin(video, first)
         self._convert = Converter(first, self._picture(), resize=resize)
@@ -118,7 +124,7 @@ class ContainerSource:
             )
 
     def _say(self, *notes: str) -> None:
-        said = (f"{self._path}: {note}" for note in notes)
+        said = (f"{self._name}: {note}" for note in notes)
         self.notes += (note for note in said if note not in self.notes)
 
     def __iter__(self) -> Iterator[YUV420]:
@@ -132,7 +138,7 @@ class ContainerSource:
         try:
             return self._convert(frame, pts, self._picture())
         except UnsupportedError as error:
-            raise UnsupportedError(f"{self._path}, frame {self._taken - 1}: {error}") from None
+            raise UnsupportedError(f"{self._name}, frame {self._taken - 1}: {error}") from None
 
     def _picture(self) -> Any:
         """The file that the frame just taken was made from, if it is one picture."""
@@ -143,10 +149,10 @@ class ContainerSource:
         """What could not be decoded, a sentence each, as far as has been read."""
         said = []
         if self.damaged:
-            said.append(f"{self._path}: {self.damaged} damaged {_packets(self.damaged)} left out")
+            said.append(f"{self._name}: {self.damaged} damaged {_packets(self.damaged)} left out")
         if self.repeated:
             said.append(
-                f"{self._path}: {_frames(self.repeated)} could not be decoded; the one before is "
+                f"{self._name}: {_frames(self.repeated)} could not be decoded; the one before is "
                 "shown again"
             )
         return said
@@ -164,6 +170,8 @@ class ContainerSource:
 
     def close(self) -> None:
         self._container.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _take(self) -> Any:
         """The frame to be shown next, None at the end; `_last_time` is when."""
@@ -238,21 +246,25 @@ class ContainerSource:
         return False
 
     def _open(self) -> tuple[Any, Any]:
+        # A file that exists is no pattern of names, and no name is a protocol.
+        options = {"pattern_type": "none"} if os.path.lexists(self._path) else {}
         try:
-            container = self._av.open(self._path)
+            container = self._av.open(self._pipe or FILE + self._path, options=options)
+        except self._av.FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, error.strerror, self._path) from None
         except self._av.FFmpegError as error:
             raise CorruptError(
-                f"{self._path} is not a video that FFmpeg can read ({_explain(error)})"
+                f"{self._name} is not a video that FFmpeg can read ({_explain(error)})"
             ) from None
         streams = container.streams.video
         if not streams:
             container.close()
-            raise CorruptError(f"{self._path} has no video stream")
+            raise CorruptError(f"{self._name} has no video stream")
         number = choose(streams) if self._stream is None else self._stream
         if not 0 <= number < len(streams):
             listed = list_streams(streams)
             container.close()
-            raise ValueError(f"{self._path} has no video stream {number}, only {listed}")
+            raise ValueError(f"{self._name} has no video stream {number}, only {listed}")
         if len(streams) > 1 and self._stream is None:
             # The next time the same one is to be taken, without a word.
             self._stream = number
@@ -282,7 +294,7 @@ class ContainerSource:
             clock = self._clock(container, video)
             return read_timing(self._demux(container, video, clock), video, clock)
         except self._av.FFmpegError as error:
-            raise CorruptError(f"{self._path} is damaged ({_explain(error)})") from None
+            raise CorruptError(f"{self._name} is damaged ({_explain(error)})") from None
         finally:
             container.close()
 
@@ -336,7 +348,7 @@ class ContainerSource:
         return None
 
     def _damaged(self, error: Any) -> CorruptError:
-        return CorruptError(f"{self._path} is damaged ({_explain(error)})")
+        return CorruptError(f"{self._name} is damaged ({_explain(error)})")
 
 
 def _still(container: Any) -> bool:

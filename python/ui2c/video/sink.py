@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ui2c import _core
-from ui2c.files import StagedFile, naming
+from ui2c.files import OutputFile, check_output, is_rereadable, naming
 from ui2c.picture.frames import YUV420
 from ui2c.video.container import import_av
 from ui2c.video.convert import FULL_RANGE
@@ -42,40 +42,45 @@ def open_sink(
 
     By its ending: .y4m, .yuv (raw planar 4:2:0; two little-endian bytes above 8 bits), or .mp4,
     .m4v, .mov and .mkv (H.264 at crf 12, not lossless; even sizes and 8 or 10 bits only). "-" is
-    y4m on standard output. Raises ValueError where the format cannot hold the video, OSError where
+    y4m on standard output, and what is no regular file is y4m unless its ending says otherwise.
+    Raises ValueError where the format cannot hold the video, OSError where
     the file cannot be written.
     """
     name, suffix = os.fspath(path), check_sink(path, overwrite=overwrite)
     if suffix in CONTAINERS:
         _check_h264(name, description)
-        staged = StagedFile(name, overwrite=overwrite)
-        try:
-            return ContainerSink(staged, CONTAINERS[suffix], description)
-        except BaseException:
-            staged.discard()
-            raise
-    return CoreSink(name, suffix, description)
+    output = OutputFile(name, overwrite=overwrite)
+    try:
+        if suffix in CONTAINERS:
+            return ContainerSink(output, CONTAINERS[suffix], description)
+        return CoreSink(output, suffix, description)
+    except BaseException:
+        output.discard()
+        raise
 
 
 def check_sink(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
     """Whether `open_sink` will take the path, before the video is known; the ending it goes by."""
     name = os.fspath(path)
-    suffix = ".y4m" if name == "-" else Path(name).suffix.lower()
+    suffix = Path(name).suffix.lower()
     if suffix not in (".y4m", ".yuv", *CONTAINERS):
+        if name == "-" or (os.path.exists(name) and not is_rereadable(name)):
+            return ".y4m"
         raise ValueError(
             f"{name}: the output must end in .y4m, .yuv, {', '.join(CONTAINERS)}, or be -"
         )
     if suffix in CONTAINERS:
         import_av()
-    StagedFile(name, overwrite=overwrite)
+    check_output(name, overwrite=overwrite)
     return suffix
 
 
 class CoreSink:
-    """Pictures to the native writer, which itself writes files whole or not at all."""
+    """Pictures to the native writer."""
 
-    def __init__(self, path: str, suffix: str, description: Description) -> None:
-        self._path = path
+    def __init__(self, output: OutputFile, suffix: str, description: Description) -> None:
+        self._output = output
+        file = output.file.fileno()
         size = {
             "width": description.width,
             "height": description.height,
@@ -83,45 +88,47 @@ class CoreSink:
         }
         self._writer: _core.VideoWriter | None
         if suffix == ".yuv":
-            self._writer = _core.VideoWriter.yuv(path, **size)
+            self._writer = _core.VideoWriter.yuv(file, **size)
         else:
             # y4m knows no frame times: an irregular video is declared at the default rate.
             rate = description.fps or DEFAULT_RATE
-            self._writer = _core.VideoWriter.y4m(
-                path,
-                **size,
-                frame_rate=rate.as_integer_ratio(),
-                sample_aspect=description.sample_aspect,
-                full_range=description.full_range,
-                color=description.color,
-            )
+            with naming(output.name):
+                self._writer = _core.VideoWriter.y4m(
+                    file,
+                    **size,
+                    frame_rate=rate.as_integer_ratio(),
+                    sample_aspect=description.sample_aspect,
+                    full_range=description.full_range,
+                    color=description.color,
+                )
 
     def write(self, frame: YUV420) -> None:
         if self._writer is None:
             raise ValueError("the video has been closed")
-        with naming(self._path):
+        with naming(self._output.name):
             self._writer.write(frame.planes)
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            with naming(self._path):
+            with naming(self._output.name):
                 writer.close()
+            self._output.commit()
 
     def discard(self) -> None:
-        # Dropped without close, the writer removes what it began.
         self._writer = None
+        self._output.discard()
 
 
 class ContainerSink:
     """Pictures to H.264 in a container."""
 
-    def __init__(self, staged: StagedFile, container: str, description: Description) -> None:
-        self._staged = staged
+    def __init__(self, output: OutputFile, container: str, description: Description) -> None:
+        self._output = output
         self._description = description
         self._av = import_av()
         self._next_time = 0
-        self._container = self._av.open(staged.work, "w", format=container)
+        self._container = self._av.open(output.file, "w", format=container)
         rate = _small(description.fps or DEFAULT_RATE)
         self._timebase = _small(description.timebase) if description.fps is None else 1 / rate
         self._ticks = description.timebase / self._timebase
@@ -152,12 +159,12 @@ class ContainerSink:
     def close(self) -> None:
         if not self._next_time:
             raise ValueError(
-                f"{self._staged.name}: no frame to write; only y4m and yuv can be without any"
+                f"{self._output.name}: no frame to write; only y4m and yuv can be without any"
             )
         with self._file_errors():
             self._mux(None)
             self._container.close()
-            self._staged.commit()
+            self._output.commit()
 
     def discard(self) -> None:
         try:
@@ -166,7 +173,7 @@ class ContainerSink:
             # Nobody wants the file any more.
             pass
         finally:
-            self._staged.discard()
+            self._output.discard()
 
     def _mux(self, picture: Any) -> None:
         with self._file_errors():
@@ -179,7 +186,7 @@ class ContainerSink:
         try:
             yield
         except self._av.FFmpegError as error:
-            raise OSError(error.errno, error.strerror, self._staged.name) from error
+            raise OSError(error.errno, error.strerror, self._output.name) from error
 
 
 def _small(value: Fraction) -> Fraction:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 from ui2c import _core
-from ui2c.errors import CorruptError, Error
+from ui2c.errors import CorruptError, Error, TruncatedError
+from ui2c.files import display_name, is_rereadable, is_sequence, naming, open_input, read_start
 from ui2c.picture.frames import YUV420, chroma_size
 from ui2c.video.description import Description, conversion_note
 from ui2c.video.timing import RATES
@@ -57,8 +58,10 @@ def open_source(
     """Opens a video.
 
     A file is y4m if it begins like one, raw planar 4:2:0 if it ends in .yuv (8 bits, or 9 to 16 in
-    two little-endian bytes), otherwise whatever PyAV can read. Standard input, "-", is y4m, or
-    raw where width and height are given. `width`, `height` and `bit_depth` are for raw video only;
+    two little-endian bytes), otherwise whatever PyAV can read, numbered pictures ("in%04d.png")
+    among it. What is no regular file, such as a named pipe or standard input, "-", is opened once,
+    and raw where width and height are given. `width`, `height` and `bit_depth` are for raw video
+    only;
     `fps` replaces what the file says. Of more than one video stream the one with the number
     `stream`, from 0, is read; unless given, the one that FFmpeg takes.
 
@@ -72,39 +75,72 @@ def open_source(
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, not {on_error!r}")
     path = os.fspath(path)
+    options = {"stream": stream, "skip_damage": on_error == "skip", "resize": resize}
     geometry = width is not None or height is not None or bit_depth is not None
-    if path == "-":
-        y4m, raw = not geometry, geometry
-    else:
-        with open(path, "rb") as file:
-            begin = file.read(len(Y4M_MAGIC))
-        y4m = begin == Y4M_MAGIC
-        if begin.startswith(UI2C_MAGIC):
-            raise CorruptError(f"{path} is a ui2c stream: ui2c decode makes a video of it")
-        raw = not y4m and Path(path).suffix.lower() == ".yuv"
-    if stream and (raw or y4m):
-        raise ValueError(f"{display_name(path)} has one video stream, number 0, not {stream}")
-    if raw:
-        if width is None or height is None:
+    if is_sequence(path):
+        if geometry:
+            raise ValueError(_no_geometry(path))
+        return _open_container(path, fps, **options)
+    with ExitStack() as stack:
+        file = stack.enter_context(open_input(path))
+        regular = is_rereadable(path)
+        with naming(display_name(path)):
+            begun = read_start(file, len(Y4M_MAGIC))
+        y4m = begun == Y4M_MAGIC
+        if begun.startswith(UI2C_MAGIC):
+            raise CorruptError(
+                f"{display_name(path)} is a ui2c stream: ui2c decode makes a video of it"
+            )
+        raw = not y4m and (Path(path).suffix.lower() == ".yuv" or (geometry and not regular))
+        if stream and (raw or y4m):
+            raise ValueError(f"{display_name(path)} has one video stream, number 0, not {stream}")
+        if raw and (width is None or height is None):
             raise ValueError(
                 f"{display_name(path)} is raw video: its width and height are needed "
                 "(of the command: --input-res WxH)"
             )
-        return _open_yuv(path, width, height, bit_depth or 8, fps)
-    if geometry:
-        raise ValueError(
-            f"{display_name(path)} is not raw video: it has a size and bit depth of its own"
-        )
-    if y4m:
-        return _open_y4m(path, fps)
+        if geometry and not raw:
+            raise ValueError(_no_geometry(path))
+        if not begun and not regular:
+            raise TruncatedError(f"{display_name(path)} is empty")
+        if regular:
+            file.seek(0)
+            begun = b""
+        if raw and width is not None and height is not None:
+            return _open_yuv(path, file, begun, (width, height, bit_depth or 8), fps)
+        if y4m:
+            return _open_y4m(path, file, begun, fps)
+        if regular:
+            return _open_container(path, fps, **options)
+        source = _open_container(path, fps, pipe=Pipe(path, file, begun), **options)
+        stack.pop_all()
+        return source
+
+
+def _open_container(path: str, fps: Fraction | None, **options: Any) -> Source:
     from ui2c.video.container import ContainerSource
 
-    return ContainerSource(path, fps, stream=stream, skip_damage=on_error == "skip", resize=resize)
+    return ContainerSource(path, fps, **options)
 
 
-def display_name(path: str) -> str:
-    """A path as messages call it."""
-    return "standard input" if path == "-" else path
+def _no_geometry(path: str) -> str:
+    return f"{display_name(path)} is not raw video: it has a size and bit depth of its own"
+
+
+class Pipe:
+    """What can be read once, for PyAV: first what has been read of it already."""
+
+    def __init__(self, name: str, file: BinaryIO, begun: bytes) -> None:
+        self.name = name
+        """FFmpeg tells some formats by the ending alone."""
+        self._file, self._begun = file, begun
+
+    def read(self, size: int) -> bytes:
+        begun, self._begun = self._begun[:size], self._begun[size:]
+        return begun or self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 @contextmanager
@@ -124,7 +160,6 @@ class CoreSource:
         self.notes: list[str] = []
         self._path = path
         self._reader = reader
-        self._count = 0
 
     def __iter__(self) -> Iterator[YUV420]:
         return self
@@ -134,16 +169,11 @@ class CoreSource:
             planes = self._reader.read()
         if planes is None:
             raise StopIteration
-        if self._count == 0 and planes[0].tobytes()[: len(Y4M_MAGIC)] == Y4M_MAGIC:
-            raise CorruptError(
-                f"{display_name(self._path)} is y4m and tells its own size: give none"
-            )
-        self._count += 1
         return YUV420(*planes, self.description.bit_depth, self.description.full_range)
 
     def skip(self, count: int) -> None:
         with reading(self._path):
-            self._count += self._reader.skip(count)
+            self._reader.skip(count)
 
     @property
     def losses(self) -> list[str]:
@@ -154,24 +184,22 @@ class CoreSource:
 
 
 def _open_yuv(
-    path: str, width: int, height: int, bit_depth: int, fps: Fraction | None
+    path: str, file: BinaryIO, begun: bytes, size: tuple[int, int, int], fps: Fraction | None
 ) -> CoreSource:
+    width, height, bit_depth = size
     with reading(path):
-        reader = _core.VideoReader.yuv(path, width=width, height=height, bit_depth=bit_depth)
+        reader = _core.VideoReader.yuv(
+            file.fileno(), begun, width=width, height=height, bit_depth=bit_depth
+        )
     fps = fps or Fraction(25)
     frames = _whole_frames(path, 0, frame_bytes(width, height, bit_depth))
     video = Description(width, height, bit_depth, fps, 1 / fps, frames=frames)
     return CoreSource(path, reader, video)
 
 
-def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
-    try:
-        with reading(path):
-            reader = _core.VideoReader.y4m(path)
-    except CorruptError as error:
-        if path != "-":
-            raise
-        raise CorruptError(f"{error} (ffmpeg -i IN -f yuv4mpegpipe - makes one)") from error
+def _open_y4m(path: str, file: BinaryIO, begun: bytes, fps: Fraction | None) -> CoreSource:
+    with reading(path):
+        reader = _core.VideoReader.y4m(file.fileno(), begun)
     numerator, denominator = reader.frame_rate
     if fps is None:
         fps = Fraction(numerator, denominator)
@@ -181,7 +209,7 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
                 "(of the command: --fps R gives another)"
             )
     header = begin = 0
-    if os.path.isfile(path):
+    if is_rereadable(path):
         with open(path, "rb") as file:
             header = len(file.readline(MAX_Y4M_HEADER))
             begin = len(file.readline(MAX_Y4M_HEADER))
@@ -205,7 +233,7 @@ def _open_y4m(path: str, fps: Fraction | None) -> CoreSource:
 
 def _whole_frames(path: str, header: int, size: int) -> int | None:
     """How many frames of that size a file holds; None of what is no regular file."""
-    return (os.path.getsize(path) - header) // size if os.path.isfile(path) else None
+    return (os.path.getsize(path) - header) // size if is_rereadable(path) else None
 
 
 def frame_bytes(width: int, height: int, bit_depth: int, chroma: str = "4:2:0") -> int:

@@ -12,6 +12,7 @@ pub mod motion;
 pub mod network;
 pub mod postfilter;
 pub mod rans;
+pub mod threads;
 pub mod unit;
 pub mod yuv;
 

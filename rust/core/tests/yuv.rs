@@ -1,7 +1,7 @@
 //! Uncompressed video files: round trips at any size and depth, and bad files.
 
-use std::fs;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use proptest::prelude::*;
@@ -14,6 +14,14 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("ui2c-yuv-{}-{name}", std::process::id())))
+    }
+
+    fn create(&self) -> File {
+        File::create(&self.0).unwrap()
+    }
+
+    fn open(&self) -> File {
+        File::open(&self.0).unwrap()
     }
 }
 
@@ -73,17 +81,17 @@ proptest! {
     fn round_trip(format in formats(), count in 0usize..4) {
         let scratch = Scratch::new("round-trip");
         let frames: Vec<Frame> = (0..count).map(|i| frame(&format, i)).collect();
-        let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
+        let mut writer = Writer::y4m(scratch.create(), format).unwrap();
         frames.iter().for_each(|frame| writer.write(frame.as_ref()).unwrap());
         writer.close().unwrap();
-        let reader = Reader::open_y4m(&scratch.0).unwrap();
+        let reader = Reader::y4m_file(scratch.open(), vec![]).unwrap();
         prop_assert_eq!(reader.format(), &format);
         prop_assert_eq!(&read_all(reader).unwrap(), &frames);
 
-        let mut writer = Writer::create_yuv(&scratch.0, format).unwrap();
+        let mut writer = Writer::yuv(scratch.create(), format).unwrap();
         frames.iter().for_each(|frame| writer.write(frame.as_ref()).unwrap());
         writer.close().unwrap();
-        let reader = Reader::open_yuv(&scratch.0, format).unwrap();
+        let reader = Reader::yuv_file(scratch.open(), vec![], format).unwrap();
         prop_assert_eq!(&read_all(reader).unwrap(), &frames);
     }
 
@@ -332,36 +340,48 @@ fn samples_beyond_the_depth_are_corrupt() {
 }
 
 #[test]
-fn files_come_whole_or_not_at_all() {
+fn what_is_written_before_an_end_is_in_the_file() {
     let scratch = Scratch::new("whole");
     let format = Format::new(2, 2, 8);
-    fs::write(&scratch.0, b"old").unwrap();
-    let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
+    let mut writer = Writer::y4m(scratch.create(), format).unwrap();
     writer.write(frame(&format, 0).as_ref()).unwrap();
-    drop(writer);
-    assert_eq!(fs::read(&scratch.0).unwrap(), b"old", "not closed");
-    let mut writer = Writer::create_y4m(&scratch.0, format).unwrap();
-    assert_eq!(fs::read(&scratch.0).unwrap(), b"old", "not yet closed");
+    let one = fs::read(&scratch.0).unwrap();
+    assert_eq!(read_all(y4m(&one).unwrap()).unwrap(), [frame(&format, 0)], "whoever reads a pipe");
     writer.close().unwrap();
+    writer.close().unwrap();
+    assert_eq!(fs::read(&scratch.0).unwrap(), one);
+    assert!(matches!(writer.write(frame(&format, 0).as_ref()), Err(Error::InvalidArgument { .. })));
+    let mut writer = Writer::y4m(scratch.create(), format).unwrap();
     writer.close().unwrap();
     assert_eq!(
         fs::read(&scratch.0).unwrap(),
         b"YUV4MPEG2 W2 H2 F25:1 Ip A1:1 C420jpeg\n",
         "no frames"
     );
-    let name = scratch.0.file_name().unwrap().to_str().unwrap().to_owned();
-    let left = fs::read_dir(scratch.0.parent().unwrap()).unwrap().filter(|entry| {
-        let found = entry.as_ref().unwrap().file_name();
-        found.to_str().is_some_and(|found| found.starts_with(&name) && found != name)
-    });
-    assert_eq!(left.count(), 0, "nothing else is left behind");
-    assert!(matches!(writer.write(frame(&format, 0).as_ref()), Err(Error::InvalidArgument { .. })));
+}
+
+#[test]
+fn what_has_been_read_of_a_file_comes_first() {
+    let scratch = Scratch::new("begun");
+    let format = Format::new(5, 3, 10);
+    let frames: Vec<Frame> = (0..3).map(|number| frame(&format, number)).collect();
+    let mut writer = Writer::y4m(scratch.create(), format).unwrap();
+    frames.iter().for_each(|frame| writer.write(frame.as_ref()).unwrap());
+    writer.close().unwrap();
+    for count in [0, 1, 10, 100] {
+        let mut file = scratch.open();
+        let mut begun = vec![0; count];
+        file.read_exact(&mut begun).unwrap();
+        let mut reader = Reader::y4m_file(file, begun).unwrap();
+        assert_eq!(reader.skip(1).unwrap(), 1);
+        assert_eq!(read_all(reader).unwrap(), frames[1..]);
+    }
 }
 
 #[test]
 fn frames_must_be_of_the_format() {
     let scratch = Scratch::new("format");
-    let mut writer = Writer::create_yuv(&scratch.0, Format::new(3, 3, 10)).unwrap();
+    let mut writer = Writer::yuv(scratch.create(), Format::new(3, 3, 10)).unwrap();
     let mut refused = |frame: FrameRef| match writer.write(frame) {
         Err(Error::InvalidArgument { what }) => assert!(what.starts_with("frame"), "{what}"),
         other => panic!("{other:?}"),
@@ -386,7 +406,7 @@ fn formats_are_checked() {
     ] {
         let scratch = Scratch::new("never");
         for error in [
-            Writer::create_y4m(&scratch.0, format).err(),
+            Writer::y4m(scratch.create(), format).err(),
             Reader::from_yuv(Box::new(Cursor::new(vec![])), format).err(),
         ] {
             match error {
@@ -398,31 +418,20 @@ fn formats_are_checked() {
 }
 
 #[test]
-fn missing_files_are_named() {
-    let scratch = Scratch::new("missing");
-    match Reader::open_y4m(&scratch.0).err() {
-        Some(Error::Io(error)) => assert!(error.to_string().contains("missing"), "{error}"),
-        other => panic!("{other:?}"),
-    }
-    let inside = scratch.0.join("no-such-folder").join("file");
-    assert!(matches!(Writer::create_y4m(&inside, Format::new(2, 2, 8)).err(), Some(Error::Io(_))));
-}
-
-#[test]
 fn skipping_is_reading_and_forgetting() {
     let scratch = Scratch::new("skip");
-    let path = &scratch.0;
     for bit_depth in [8, 10] {
         let format = Format::new(5, 3, bit_depth);
         let frames: Vec<Frame> = (0..4).map(|number| frame(&format, number)).collect();
-        let mut writer = Writer::create_y4m(path, format).unwrap();
+        let mut writer = Writer::y4m(scratch.create(), format).unwrap();
         for frame in &frames {
             writer.write(frame.as_ref()).unwrap();
         }
         writer.close().unwrap();
-        let bytes = fs::read(path).unwrap();
+        let bytes = fs::read(&scratch.0).unwrap();
         for skipped in 0..6 {
-            let mut readers = [Reader::open_y4m(path).unwrap(), y4m(&bytes).unwrap()];
+            let mut readers =
+                [Reader::y4m_file(scratch.open(), vec![]).unwrap(), y4m(&bytes).unwrap()];
             for reader in &mut readers {
                 assert_eq!(reader.skip(skipped).unwrap(), skipped.min(4));
             }
@@ -431,7 +440,10 @@ fn skipping_is_reading_and_forgetting() {
                 assert_eq!(read_all(reader).unwrap(), rest);
             }
         }
-        fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(matches!(Reader::open_y4m(path).unwrap().skip(4), Err(Error::Truncated { .. })));
+        fs::write(&scratch.0, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(matches!(
+            Reader::y4m_file(scratch.open(), vec![]).unwrap().skip(4),
+            Err(Error::Truncated { .. })
+        ));
     }
 }

@@ -10,6 +10,7 @@ use ui2c_core::motion::{Gradients, Sample, Vector};
 
 use crate::arrays::{NumpyPlanes, borrow, plane, to_numpy as planes_to_numpy};
 use crate::errors::convert;
+use crate::threads::run_shared;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Blocks>()?;
@@ -129,7 +130,7 @@ fn search_typed<S: Sample + Element>(
     let [source, base, other] = planes;
     let search =
         || blocks::search(source, base, other, guesses, bit_depth, lagrangian, shift, trust);
-    Ok(py.detach(search).map_err(convert)?.map(Blocks))
+    Ok(run_shared(py, search).map_err(convert)?.map(Blocks))
 }
 
 /// Planes (Y, U, V) of `base` with the blocks from `other`.
@@ -164,7 +165,8 @@ fn apply_typed<'py, S: Sample + Element>(
         .collect::<PyResult<Vec<_>>>()?;
     let at = |k: usize| plane(&arrays[k], arrays[k].shape());
     let (base, other) = ([at(0)?, at(1)?, at(2)?], [at(3)?, at(4)?, at(5)?]);
-    let applied = py.detach(|| blocks::apply(base, other, blocks, bit_depth)).map_err(convert)?;
+    let applied =
+        run_shared(py, || blocks::apply(base, other, blocks, bit_depth)).map_err(convert)?;
     planes_to_numpy(py, applied, base.map(|plane| [plane.height(), plane.width()]))
 }
 
@@ -183,7 +185,8 @@ fn blocks_adjoint<'py>(
     let &[height, width] = arrays[0].shape() else { unreachable!("borrowed as two axes") };
     let planes = [arrays[0].as_slice()?, arrays[1].as_slice()?, arrays[2].as_slice()?];
     let gradients = Gradients { width, height, planes };
-    let [base, other] = py.detach(|| blocks::adjoint(gradients, &blocks.0)).map_err(convert)?;
+    let [base, other] =
+        run_shared(py, || blocks::adjoint(gradients, &blocks.0)).map_err(convert)?;
     let to_numpy = |[y, u, v]: [Vec<f32>; 3]| -> PyResult<NumpyPlanes<'py, f32>> {
         let half = [height.div_ceil(2), width.div_ceil(2)];
         let plane = |sums, size: [usize; 2]| PyArray1::from_vec(py, sums).reshape(size);

@@ -12,6 +12,7 @@ mod motion;
 mod network;
 mod postfilter;
 mod stream;
+mod threads;
 mod units;
 mod video;
 

@@ -10,6 +10,7 @@ use ui2c_core::motion::{self, Effort, Field, Gradients, Plane, Sample};
 
 use crate::arrays::{NumpyPlanes, borrow, contiguous, plane};
 use crate::errors::convert;
+use crate::threads::run_shared;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(search_motion, m)?)?;
@@ -81,9 +82,8 @@ fn search_typed<'py, S: Sample + Element>(
     let reference = borrow::<S>(reference, "reference", &["height", "width"])?;
     let frames = borrow::<S>(frames, "frames", &["count", "height", "width"])?;
     let (reference, frames) = luma_planes(&reference, &frames)?;
-    let field = py
-        .detach(|| motion::search(reference, &frames, bit_depth, lagrangian, step, shift, effort))
-        .map_err(convert)?;
+    let search = || motion::search(reference, &frames, bit_depth, lagrangian, step, shift, effort);
+    let field = run_shared(py, search).map_err(convert)?;
     Ok((field.step(), vectors_to_numpy(py, &field)?))
 }
 
@@ -148,9 +148,8 @@ fn search_from<'py, S: Sample + Element>(
     let frames: [_; 2] = frames.try_into().map_err(|frames: Vec<_>| {
         PyValueError::new_err(format!("frames must be two, not {}", frames.len()))
     })?;
-    let field = py
-        .detach(|| search(reference, frames, bit_depth, lagrangian, start, shift))
-        .map_err(convert)?;
+    let search = || search(reference, frames, bit_depth, lagrangian, start, shift);
+    let field = run_shared(py, search).map_err(convert)?;
     Ok((field.step(), vectors_to_numpy(py, &field)?))
 }
 
@@ -211,7 +210,7 @@ fn compensate_typed<'py, S: Sample + Element>(
     let planes =
         [plane(&arrays[0], shape(0))?, plane(&arrays[1], shape(1))?, plane(&arrays[2], shape(2))?];
     let predictions =
-        py.detach(|| motion::compensate(planes, field, bit_depth)).map_err(convert)?;
+        run_shared(py, || motion::compensate(planes, field, bit_depth)).map_err(convert)?;
     let to_numpy = |samples: Vec<S>, k: usize| {
         let shape = [planes[k].height(), planes[k].width()];
         PyArray1::from_vec(py, samples).reshape(shape)
@@ -249,7 +248,8 @@ fn compensate_adjoint<'py>(
     }
     let planes = [arrays[0].as_slice()?, arrays[1].as_slice()?, arrays[2].as_slice()?];
     let gradients = Gradients { width, height, planes };
-    let [y, u, v] = py.detach(|| motion::compensate_adjoint(gradients, &field)).map_err(convert)?;
+    let [y, u, v] =
+        run_shared(py, || motion::compensate_adjoint(gradients, &field)).map_err(convert)?;
     let to_numpy = |sums: Vec<f32>, k: usize| PyArray1::from_vec(py, sums).reshape(sizes[k]);
     Ok((to_numpy(y, 0)?, to_numpy(u, 1)?, to_numpy(v, 2)?))
 }

@@ -8,16 +8,17 @@ use numpy::{Element, IntoPyArray, PyArray1, PyArray5, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use ui2c_core::model;
 use ui2c_core::motion::{Field, Plane, Sample};
 use ui2c_core::network::{self, FRAMES, Loops};
 use ui2c_core::postfilter::{CLASSES, DEFAULTS, TAPS};
+use ui2c_core::threads::Threads;
 
 use crate::arrays::{Arrays, borrow_planes, contiguous, planes, to_numpy};
 use crate::coder::Tables;
 use crate::errors::convert;
 use crate::motion::field;
+use crate::threads::run;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Model>()?;
@@ -96,7 +97,7 @@ pub struct Session {
     session: network::Session,
     size: [usize; 2],
     bit_depth: u32,
-    pool: Option<ThreadPool>,
+    threads: Threads,
 }
 
 /// The state between two units.
@@ -117,10 +118,7 @@ impl Session {
     ) -> PyResult<Self> {
         let networks = Arc::clone(model.0.networks());
         let session = network::Session::new(networks, width, height, bit_depth).map_err(convert)?;
-        let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = threads.map(pool).transpose();
-        let pool = pool.map_err(|error| convert(std::io::Error::other(error).into()))?;
-        Ok(Self { session, size: [height, width], bit_depth, pool })
+        Ok(Self { session, size: [height, width], bit_depth, threads: Threads::of(threads) })
     }
 
     #[pyo3(signature = (*, qp, intra, step, vectors, known))]
@@ -169,14 +167,14 @@ impl Session {
     ) -> PyResult<Bound<'py, PyArray1<u8>>> {
         let z = contiguous::<i16>(z, "z")?;
         let z = z.as_slice()?;
-        let Self { session, pool, .. } = self;
-        let scales = py.detach(|| on(pool.as_ref(), || session.scales(z))).map_err(convert)?;
+        let Self { session, threads, .. } = self;
+        let scales = run(py, threads, || session.scales(z)).map_err(convert)?;
         Ok(scales.into_pyarray(py))
     }
 
     fn quantise<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i16>>> {
-        let Self { session, pool, .. } = self;
-        let symbols = py.detach(|| on(pool.as_ref(), || session.quantise())).map_err(convert)?;
+        let Self { session, threads, .. } = self;
+        let symbols = run(py, threads, || session.quantise()).map_err(convert)?;
         Ok(symbols.into_pyarray(py))
     }
 
@@ -184,8 +182,8 @@ impl Session {
     fn synthesise(&mut self, py: Python<'_>, y: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let y = y.map(|y| contiguous::<i16>(y, "y")).transpose()?;
         let y = y.as_ref().map(|y| y.as_slice()).transpose()?;
-        let Self { session, pool, .. } = self;
-        py.detach(|| on(pool.as_ref(), || session.synthesise(y))).map_err(convert)
+        let Self { session, threads, .. } = self;
+        run(py, threads, || session.synthesise(y)).map_err(convert)
     }
 
     fn frame<'py>(
@@ -225,8 +223,8 @@ impl Session {
     ) -> PyResult<()> {
         let known = borrow_unit::<S>(known, "known")?;
         let known = unit_planes(&known)?;
-        let Self { session, pool, .. } = self;
-        py.detach(|| on(pool.as_ref(), || session.begin(qp, intra, field, &known))).map_err(convert)
+        let Self { session, threads, .. } = self;
+        run(py, threads, || session.begin(qp, intra, field, &known)).map_err(convert)
     }
 
     fn analyse_typed<S: Sample + Element>(
@@ -238,8 +236,8 @@ impl Session {
         let frames = borrow_unit::<S>(frames, "frames")?;
         let expected = borrow_unit::<S>(expected, "expected")?;
         let (frames, expected) = (unit_planes(&frames)?, unit_planes(&expected)?);
-        let Self { session, pool, .. } = self;
-        py.detach(|| on(pool.as_ref(), || session.analyse(&frames, &expected))).map_err(convert)
+        let Self { session, threads, .. } = self;
+        run(py, threads, || session.analyse(&frames, &expected)).map_err(convert)
     }
 
     fn frame_typed<'py, S: Sample + Element>(
@@ -250,19 +248,11 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let base = borrow_planes::<S>(base)?;
         let base = planes(&base)?;
-        let Self { session, pool, size, .. } = self;
-        let frame = py.detach(|| on(pool.as_ref(), || session.frame(index, &base)));
+        let Self { session, threads, size, .. } = self;
+        let frame = run(py, threads, || session.frame(index, &base));
         let half = size.map(|n| n / 2);
         let planes = to_numpy(py, frame.map_err(convert)?, [*size, half, half])?;
         Ok(planes.into_pyobject(py)?.into_any())
-    }
-}
-
-/// Runs it on the threads of a pool, or on all of the process.
-fn on<T: Send>(pool: Option<&ThreadPool>, run: impl FnOnce() -> T + Send) -> T {
-    match pool {
-        Some(pool) => pool.install(run),
-        None => run(),
     }
 }
 

@@ -8,6 +8,7 @@ use ui2c_core::postfilter::{self, CLASSES, Designer, TAPS};
 
 use crate::arrays::{NumpyPlanes, borrow, borrow_planes, planes, to_numpy};
 use crate::errors::convert;
+use crate::threads::run_shared;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Filters>()?;
@@ -93,7 +94,7 @@ impl FilterDesigner {
     ) -> PyResult<Filters> {
         let defaults = filter_sets(defaults);
         let design = || self.0.design(&before.0, &defaults, lagrangian);
-        py.detach(design).map(Filters).map_err(convert)
+        run_shared(py, design).map(Filters).map_err(convert)
     }
 
     /// How many units have been taken in.
@@ -131,7 +132,7 @@ fn observe_typed<S: Sample + Element>(
     let sources = sources.iter().map(borrow_planes::<S>).collect::<PyResult<Vec<_>>>()?;
     let frames = decoded.iter().zip(&sources).map(|(a, b)| Ok((planes(a)?, planes(b)?)));
     let frames = frames.collect::<PyResult<Vec<_>>>()?;
-    py.detach(|| designer.observe(&frames, bit_depth)).map_err(convert)
+    run_shared(py, || designer.observe(&frames, bit_depth)).map_err(convert)
 }
 
 /// Planes (Y, U, V), filtered.
@@ -158,6 +159,7 @@ fn apply_typed<'py, S: Sample + Element>(
 ) -> PyResult<NumpyPlanes<'py, S>> {
     let arrays = borrow_planes::<S>(arrays)?;
     let planes = planes(&arrays)?;
-    let applied = py.detach(|| postfilter::apply(planes, filters, bit_depth)).map_err(convert)?;
+    let applied =
+        run_shared(py, || postfilter::apply(planes, filters, bit_depth)).map_err(convert)?;
     to_numpy(py, applied, planes.map(|plane| [plane.height(), plane.width()]))
 }

@@ -1,6 +1,7 @@
 //! Uncompressed video files.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
 
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -19,28 +20,33 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Y, U and V as arrays of two dimensions.
 type Planes<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// Reads y4m or raw 4:2:0 YUV, one frame at a time. Path "-" is standard input.
+/// Reads y4m or raw 4:2:0 YUV, one frame at a time.
 #[pyclass(module = "ui2c._core")]
 struct VideoReader(Reader);
 
 #[pymethods]
 impl VideoReader {
+    /// From an open file's descriptor, after what has been read of it already.
     #[staticmethod]
-    fn y4m(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| Reader::open_y4m(&path)).map(Self).map_err(convert)
+    #[pyo3(signature = (file, begun = vec![]))]
+    fn y4m(py: Python<'_>, file: i32, begun: Vec<u8>) -> PyResult<Self> {
+        let file = duplicate(py, file)?;
+        py.detach(|| Reader::y4m_file(file, begun)).map(Self).map_err(convert)
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, *, width, height, bit_depth = 8))]
+    #[pyo3(signature = (file, begun = vec![], *, width, height, bit_depth = 8))]
     fn yuv(
         py: Python<'_>,
-        path: PathBuf,
+        file: i32,
+        begun: Vec<u8>,
         width: i64,
         height: i64,
         bit_depth: i64,
     ) -> PyResult<Self> {
         let format = format(width, height, bit_depth)?;
-        py.detach(|| Reader::open_yuv(&path, format)).map(Self).map_err(convert)
+        let file = duplicate(py, file)?;
+        py.detach(|| Reader::yuv_file(file, begun, format)).map(Self).map_err(convert)
     }
 
     #[getter]
@@ -99,7 +105,7 @@ impl VideoReader {
     }
 }
 
-/// Writes y4m or raw 4:2:0 YUV. Path "-" is standard output.
+/// Writes y4m or raw 4:2:0 YUV to an open file, which is complete after `close`.
 #[pyclass(module = "ui2c._core")]
 struct VideoWriter(Writer);
 
@@ -107,7 +113,7 @@ struct VideoWriter(Writer);
 impl VideoWriter {
     #[staticmethod]
     #[pyo3(signature = (
-        path,
+        file,
         *,
         width,
         height,
@@ -120,7 +126,7 @@ impl VideoWriter {
     #[expect(clippy::too_many_arguments, reason = "most are keywords in Python")]
     fn y4m(
         py: Python<'_>,
-        path: PathBuf,
+        file: i32,
         width: i64,
         height: i64,
         bit_depth: i64,
@@ -136,20 +142,15 @@ impl VideoWriter {
             color,
             ..format(width, height, bit_depth)?
         };
-        py.detach(|| Writer::create_y4m(&path, format)).map(Self).map_err(convert)
+        let file = duplicate(py, file)?;
+        py.detach(|| Writer::y4m(file, format)).map(Self).map_err(convert)
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, *, width, height, bit_depth = 8))]
-    fn yuv(
-        py: Python<'_>,
-        path: PathBuf,
-        width: i64,
-        height: i64,
-        bit_depth: i64,
-    ) -> PyResult<Self> {
+    #[pyo3(signature = (file, *, width, height, bit_depth = 8))]
+    fn yuv(py: Python<'_>, file: i32, width: i64, height: i64, bit_depth: i64) -> PyResult<Self> {
         let format = format(width, height, bit_depth)?;
-        py.detach(|| Writer::create_yuv(&path, format)).map(Self).map_err(convert)
+        Writer::yuv(duplicate(py, file)?, format).map(Self).map_err(convert)
     }
 
     /// Writes a frame of the size and the depth that the writer was made for.
@@ -168,10 +169,39 @@ impl VideoWriter {
         }
     }
 
-    /// Completes the file; without it none comes to be.
+    /// Writes what is left.
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.close()).map_err(convert)
     }
+}
+
+/// A file of one's own behind a descriptor of Python's, with the place in it shared.
+#[cfg(unix)]
+fn duplicate(_: Python<'_>, descriptor: i32) -> PyResult<File> {
+    use std::os::fd::BorrowedFd;
+
+    if descriptor < 0 {
+        return Err(PyValueError::new_err(format!("file: {descriptor} is no descriptor")));
+    }
+    // SAFETY: not -1; one that is not open, or closed while this call runs, gives an error.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    own(borrowed.try_clone_to_owned())
+}
+
+/// As on Unix: Python's descriptors are those of its C library.
+#[cfg(windows)]
+fn duplicate(py: Python<'_>, descriptor: i32) -> PyResult<File> {
+    use std::os::windows::io::{BorrowedHandle, RawHandle};
+
+    let handle = py.import("msvcrt")?.call_method1("get_osfhandle", (descriptor,))?;
+    let handle: isize = handle.extract()?;
+    // SAFETY: Python has just said that this is the handle of an open file.
+    let borrowed = unsafe { BorrowedHandle::borrow_raw(handle as RawHandle) };
+    own(borrowed.try_clone_to_owned())
+}
+
+fn own<T: Into<File>>(file: io::Result<T>) -> PyResult<File> {
+    Ok(file.map_err(|error| convert(error.into()))?.into())
 }
 
 fn format(width: i64, height: i64, bit_depth: i64) -> PyResult<Format> {

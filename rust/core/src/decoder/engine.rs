@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
 use super::work_space::work_space;
+use crate::Result;
 use crate::bitstream::{CodedUnit, SequenceHeader};
 use crate::model::Model;
 use crate::motion::Sample;
 use crate::network::FRAMES;
+use crate::threads::Threads;
 use crate::unit::{self, Geometry, Picture, Samples};
-use crate::{Error, Result};
 
 /// Where a stream's networks come from.
 pub trait Engines {
@@ -80,18 +79,18 @@ impl Engine for Native {
 
     fn open(&self, geometry: Geometry) -> Result<Box<dyn UnitDecoder>> {
         let model = Arc::clone(&self.model);
-        let pool = self.threads.map(pool).transpose()?;
+        let threads = Threads::of(self.threads);
         Ok(if geometry.bit_depth == 8 {
-            Box::new(Pooled { decoder: unit::UnitDecoder::<u8>::new(model, geometry)?, pool })
+            Box::new(Pooled { decoder: unit::UnitDecoder::<u8>::new(model, geometry)?, threads })
         } else {
-            Box::new(Pooled { decoder: unit::UnitDecoder::<u16>::new(model, geometry)?, pool })
+            Box::new(Pooled { decoder: unit::UnitDecoder::<u16>::new(model, geometry)?, threads })
         })
     }
 }
 
 struct Pooled<S> {
     decoder: unit::UnitDecoder<S>,
-    pool: Option<ThreadPool>,
+    threads: Threads,
 }
 
 impl<S: Sample> UnitDecoder for Pooled<S>
@@ -100,19 +99,11 @@ where
 {
     fn decode(&mut self, unit: &CodedUnit) -> Result<Vec<Samples>> {
         let decoder = &mut self.decoder;
-        let pictures = match &self.pool {
-            Some(pool) => pool.install(|| decoder.decode(unit)),
-            None => decoder.decode(unit),
-        };
+        let pictures = self.threads.run(|| decoder.decode(unit))?;
         Ok(pictures?.into_iter().map(Samples::from).collect())
     }
 
     fn digest(&self) -> u32 {
         self.decoder.digest()
     }
-}
-
-fn pool(threads: usize) -> Result<ThreadPool> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|error| Error::Io(std::io::Error::other(error)))
 }

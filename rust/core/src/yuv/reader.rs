@@ -1,7 +1,7 @@
 //! Reads frame by frame.
 
+use std::fs::File;
 use std::io::{BufRead, ErrorKind, Read};
-use std::path::Path;
 
 use super::input::Input;
 use super::{Chroma, Format, Frame, file, y4m};
@@ -23,20 +23,20 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a y4m file; "-" is standard input.
+    /// A y4m file, after what has been read of it already.
     ///
     /// # Errors
     /// `Io`, and what [`Reader::from_y4m`] returns.
-    pub fn open_y4m(path: &Path) -> Result<Self> {
-        Self::begin_y4m(file::open(path)?)
+    pub fn y4m_file(file: File, begun: Vec<u8>) -> Result<Self> {
+        Self::begin_y4m(file::input(file, begun))
     }
 
-    /// Opens a raw file, which does not tell its format; "-" is standard input.
+    /// A raw file, which does not tell its format, after what has been read of it already.
     ///
     /// # Errors
     /// `Io`, and what [`Reader::from_yuv`] returns.
-    pub fn open_yuv(path: &Path, format: Format) -> Result<Self> {
-        Self::begin_yuv(file::open(path)?, format)
+    pub fn yuv_file(file: File, begun: Vec<u8>, format: Format) -> Result<Self> {
+        Self::begin_yuv(file::input(file, begun), format)
     }
 
     /// # Errors

@@ -1,12 +1,12 @@
 //! Writes frame by frame.
 
-use std::path::Path;
+use std::fs::File;
 
 use super::file::Output;
 use super::{Format, FrameRef, y4m};
 use crate::{Error, Result};
 
-/// Writes y4m or raw video. The file comes to be when the writer is closed, and not without.
+/// Writes y4m or raw video to a file, which is complete when the writer is closed.
 pub struct Writer {
     format: Format,
     framed: bool,
@@ -15,22 +15,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// "-" is standard output.
-    ///
     /// # Errors
     /// `InvalidArgument` if a field of the format is out of range, `Io`.
-    pub fn create_y4m(path: &Path, format: Format) -> Result<Self> {
-        let mut writer = Self::create(path, format, true)?;
+    pub fn y4m(file: File, format: Format) -> Result<Self> {
+        let mut writer = Self::new(file, format, true)?;
         writer.put(y4m::header(&format).as_bytes())?;
         Ok(writer)
     }
 
-    /// "-" is standard output.
-    ///
     /// # Errors
-    /// `InvalidArgument` if a field of the format is out of range, `Io`.
-    pub fn create_yuv(path: &Path, format: Format) -> Result<Self> {
-        Self::create(path, format, false)
+    /// `InvalidArgument` if a field of the format is out of range.
+    pub fn yuv(file: File, format: Format) -> Result<Self> {
+        Self::new(file, format, false)
     }
 
     pub fn format(&self) -> &Format {
@@ -39,7 +35,7 @@ impl Writer {
 
     /// # Errors
     /// `InvalidArgument` if the frame is not of the format or the writer is closed; `Io`, after
-    /// which the writer is closed and no file comes to be.
+    /// which the writer is closed.
     pub fn write(&mut self, frame: FrameRef) -> Result<()> {
         match frame {
             FrameRef::Bits8(planes) if self.format.bit_depth == 8 => {
@@ -68,14 +64,14 @@ impl Writer {
     /// Completes the file. Does nothing when called again.
     ///
     /// # Errors
-    /// `Io`; then no file comes to be.
+    /// `Io`.
     pub fn close(&mut self) -> Result<()> {
         self.output.take().map_or(Ok(()), Output::finish)
     }
 
-    fn create(path: &Path, format: Format, framed: bool) -> Result<Self> {
+    fn new(file: File, format: Format, framed: bool) -> Result<Self> {
         format.check()?;
-        Ok(Self { format, framed, output: Some(Output::create(path)?) })
+        Ok(Self { format, framed, output: Some(Output::new(file)) })
     }
 
     fn check_sizes(&self, sizes: [usize; 3]) -> Result<()> {
@@ -108,7 +104,7 @@ impl Writer {
     }
 
     fn end_frame(&mut self) -> Result<()> {
-        self.with_output(Output::end_of_piece)
+        self.with_output(Output::flush)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {

@@ -209,7 +209,7 @@ class OutputFile:
             # Only the system's administrator may give files away.
             with suppress(OSError):
                 os.fchown(descriptor, before.st_uid, before.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode) & 0o777)
         return file
 
 

@@ -128,7 +128,7 @@ def test_sources(nano: Any, stream: bytes, frames: list[YUV420], tmp_path: Path)
             file.seek(3)
             assert reader[2:6] == frames[2:6]
         assert not file.closed
-    with pytest.raises(ValueError, match="bytes, a path or a file, not int"):
+    with pytest.raises(TypeError, match="bytes, a path or a file, not int"):
         decoder.open(7)  # type: ignore[arg-type]
 
     class Pipe(io.BytesIO):

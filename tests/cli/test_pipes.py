@@ -160,6 +160,29 @@ def test_named_pipes_are_written(name: str, coded: bytes, tmp_path: Path, nano_f
     assert pipe.is_fifo()
 
 
+def test_containers_that_are_written_to_pipes(
+    coded: bytes, tmp_path: Path, nano_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream, pipe, copy = tmp_path / "in.ui2c", tmp_path / "pipe.mkv", tmp_path / "copy.mkv"
+    stream.write_bytes(coded)
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    decode = ("decode", str(stream), "-q", "--model", str(nano_file))
+    assert main([*decode, str(pipe)]) == 0
+    reader.join(HANGS)
+    assert len(list(open_source(copy))) == 4
+    pipe.rename(tmp_path / "pipe.mp4")
+    reader = threading.Thread(target=(tmp_path / "pipe.mp4").read_bytes, daemon=True)
+    reader.start()
+    assert main([*decode, str(tmp_path / "pipe.mp4")]) == 2
+    reader.join(HANGS)
+    assert "pipe.mp4: .mp4 needs a regular file" in capsys.readouterr().err
+    (tmp_path / "full.mkv").symlink_to("/dev/full")
+    assert main([*decode, str(tmp_path / "full.mkv")]) == 1
+    assert "full.mkv: No space left on device" in capsys.readouterr().err
+
+
 def test_streams_in_pipes(coded: bytes, tmp_path: Path, nano_file: Path) -> None:
     with filled(tmp_path / "one", coded) as pipe:
         told = command("info", pipe)

@@ -20,6 +20,8 @@ from ui2c.video.description import Description
 from ui2c.video.timing import DEFAULT_RATE
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SEEKING = (".mp4", ".m4v", ".mov")
+"""Containers whose beginning is written in the end."""
 H264_OPTIONS = {"crf": "12", "preset": "medium"}
 """Near the threshold of visible loss; whoever needs the exact samples writes y4m or yuv."""
 
@@ -51,6 +53,8 @@ def open_sink(
         _check_h264(name, description)
     output = OutputFile(name, overwrite=overwrite)
     try:
+        if suffix in SEEKING and not output.file.seekable():
+            raise ValueError(f"{name}: {suffix} needs a regular file; .mkv and .y4m do not")
         if suffix in CONTAINERS:
             return ContainerSink(output, CONTAINERS[suffix], description)
         return CoreSink(output, suffix, description)
@@ -183,10 +187,11 @@ class ContainerSink:
     @contextmanager
     def _file_errors(self) -> Iterator[None]:
         """FFmpeg's errors as those of a file."""
-        try:
-            yield
-        except self._av.FFmpegError as error:
-            raise OSError(error.errno, error.strerror, self._output.name) from error
+        with naming(self._output.name):
+            try:
+                yield
+            except self._av.FFmpegError as error:
+                raise OSError(error.errno, error.strerror, self._output.name) from error
 
 
 def _small(value: Fraction) -> Fraction:

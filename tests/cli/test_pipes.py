@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def filled(pipe: Path, data: bytes) -> Iterator[Path]:
     os.mkfifo(pipe)
 
     def fill() -> None:
-        with open(pipe, "wb") as file:
+        # Who refuses a pipe does not read it.
+        with suppress(BrokenPipeError), open(pipe, "wb") as file:
             file.write(data)
 
     writer = threading.Thread(target=fill, daemon=True)

@@ -267,6 +267,20 @@ def test_a_signal_while_all_is_set_up(
         assert ui2c.Decoder(model=str(nano_file)).decode(out.read_bytes()) == []
 
 
+def test_a_signal_amid_an_import() -> None:
+    """Many imports go through `exec`, after which Python would end itself by a signal."""
+    code = """
+import os, signal
+from ui2c.cli.signals import Ended, ending_cleanly
+try:
+    with ending_cleanly():
+        exec("os.kill(os.getpid(), signal.SIGTERM); [None for _ in range(10**6)]")
+except Ended:
+    raise SystemExit(130)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 130
+
+
 @pytest.mark.slow
 def test_what_is_to_be_ignored_stays_ignored(clip: Path, tmp_path: Path, nano_file: Path) -> None:
     """As nohup has it."""

@@ -15,7 +15,7 @@ from ui2c import _core
 from ui2c.build import build_info
 from ui2c.cli import compare, compare_frames, completion, decode, encode, evaluate, info
 from ui2c.cli.common import INTERRUPTED, Help, Parser, UsageError, complain, explain
-from ui2c.cli.signals import ending_cleanly
+from ui2c.cli.signals import Ended, ending_cleanly
 from ui2c.cli.standard import printable, put, repair_streams, say, silence_if_stuck
 from ui2c.errors import Error
 from ui2c.files import discard_unfinished, naming
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ending_cleanly():
             return _guarded(argv)
-    except KeyboardInterrupt:
+    except (Ended, KeyboardInterrupt):
         complain("interrupted")
         return INTERRUPTED
     finally:

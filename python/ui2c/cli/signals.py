@@ -12,18 +12,26 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
+class Ended(BaseException):
+    """A signal has come that ends the command.
+
+    No KeyboardInterrupt: Python ends itself by a signal where one has passed through `exec`, as in
+    many an import, whatever becomes of it later.
+    """
+
+
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Inside the block each of these signals is a KeyboardInterrupt, so that nothing half done is
-    left behind. One that the caller has ignored, as nohup does, stays ignored."""
-    with _handling(_interrupt):
+    """Inside the block each of these signals raises `Ended`, so that nothing half done is left
+    behind. One that the caller has ignored, as nohup does, stays ignored."""
+    with _handling(_end):
         yield
 
 
 class Interrupt:
     """These signals as a question to ask between frames, so that output can be ended properly.
 
-    The second one is a KeyboardInterrupt.
+    The second one raises `Ended`.
     """
 
     def __init__(self) -> None:
@@ -39,12 +47,12 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
+            raise Ended
         self.requested = True
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended
 
 
 @contextmanager

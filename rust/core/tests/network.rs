@@ -241,3 +241,11 @@ fn what_is_no_layer_is_refused() {
     assert!(Depthwise::new(vec![0.0; 8], vec![0.0]).is_err());
     assert!(Depthwise::new(vec![f32::NAN; 9], vec![0.0]).is_err());
 }
+
+/// The trial before the choice refuses none that is right, as the tests above show all to be.
+#[test]
+fn all_loops_pass_the_trial() {
+    let available: Vec<Loops> = Loops::available().collect();
+    assert_eq!(Loops::right(), available);
+    assert!(available.contains(&Loops::chosen()));
+}

@@ -102,8 +102,8 @@ fn decoding_takes_what_it_says() {
         let geometry = Geometry { width, height, bit_depth: 8 };
         let units = units(&model, &geometry);
         let engine = Native::new(Arc::clone(&model), Some(2));
-        // Of what it says, four parts are for what allocators keep.
-        let said = engine.work_space(&geometry).unwrap() as usize * 3 / 7;
+        // A quarter of what it says is for what allocators keep.
+        let said = engine.work_space(&geometry).unwrap() as usize * 3 / 4;
         let before = NOW.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         let mut decoder = engine.open(geometry).unwrap();

@@ -16,19 +16,17 @@ const POSITION: usize = 64;
 /// Channels of a packed frame.
 const FRAME_CHANNELS: usize = 96;
 
-/// Of what was allocated and freed again, allocators keep blocks of up to some 32 MiB: at most this
-/// share of what is needed, and with larger pictures, whose blocks go back at once, so many bytes.
-/// Processes were seen to grow by 2.1 times the need at 1280x720, 2.0 at 2560x1440 (421 MiB over it),
-/// 1.2 at 1920x1080.
-const KEPT_SHARE: (u64, u64) = (4, 3);
+/// Of what was allocated and freed again, allocators keep some: at most this share of what is needed,
+/// and so many bytes. Processes were seen to grow by 0.8 to 1.0 times the need at 640x360, 1280x720 and
+/// 2560x1440, by 1.2 times at 1920x1080.
+const KEPT_SHARE: u64 = 3;
 const KEPT_MOST: u64 = 640 << 20;
 
 /// Bytes by which decoding pictures of that size lets a process grow at most, beside the model, the
 /// stream, and frames that were given out.
 pub(super) fn work_space(config: &Config, geometry: &Geometry) -> u64 {
     let needed = allocated(config, geometry);
-    let (times, of) = KEPT_SHARE;
-    needed + (needed / of * times).min(KEPT_MOST)
+    needed + (needed / KEPT_SHARE).min(KEPT_MOST)
 }
 
 /// Bytes that are allocated at once.

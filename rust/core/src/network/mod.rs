@@ -20,6 +20,7 @@ mod session;
 mod simd;
 mod stages;
 mod tensors;
+mod trial;
 
 pub use config::{Config, FRAMES, QUALITIES, base_row};
 pub use dispatch::Loops;

@@ -1,5 +1,6 @@
 """What all rooms of tests share: a real clip, small untrained models."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,12 @@ import pytest
 from support.paths import CITY
 from ui2c.network.load import load_model
 from ui2c.network.torch_model import random_model, save_model
+
+# What runs tests in the background may have ignored some, and programs would inherit that.
+for _name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

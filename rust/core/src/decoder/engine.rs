@@ -80,7 +80,7 @@ impl Engine for Native {
 
     fn open(&self, geometry: Geometry) -> Result<Box<dyn UnitDecoder>> {
         let model = Arc::clone(&self.model);
-        let pool = self.threads.map(pool).transpose()?;
+        let pool = self.threads.map_or(Ok(None), pool)?;
         Ok(if geometry.bit_depth == 8 {
             Box::new(Pooled { decoder: unit::UnitDecoder::<u8>::new(model, geometry)?, pool })
         } else {
@@ -112,7 +112,11 @@ where
     }
 }
 
-fn pool(threads: usize) -> Result<ThreadPool> {
+/// None where threads cannot be started: WebAssembly has those that were started for it, if any.
+fn pool(threads: usize) -> Result<Option<ThreadPool>> {
+    if cfg!(target_family = "wasm") {
+        return Ok(None);
+    }
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|error| Error::Io(std::io::Error::other(error)))
+    pool.map(Some).map_err(|error| Error::Io(std::io::Error::other(error)))
 }

@@ -2,9 +2,13 @@
 //! the best of many runs.
 //!
 //!     cargo run --release -p ui2c-core --example network
+//!     cargo run --release -p ui2c-core --example network --target wasm32-wasip1
+
+mod processor_time;
 
 use std::time::Duration;
 
+use processor_time::processor_time;
 use ui2c_core::network::{
     BareProduct, Block, BlockLayer, Depthwise, Loops, Pointwise, PointwiseLayer, Weights,
 };
@@ -19,6 +23,9 @@ const BARE: usize = 128;
 const TIME: Duration = Duration::from_millis(500);
 
 fn main() {
+    if cfg!(target_family = "wasm") {
+        return run();
+    }
     let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     // The work is done on the thread that measures.
     threads.expect("a thread can be had").install(run);
@@ -67,25 +74,6 @@ fn speed(mut run: impl FnMut() -> usize) -> f64 {
         best = f64::max(best, done as f64 / (processor_time() - start).as_secs_f64() / 1e9);
     }
     best
-}
-
-/// What this thread has had of a processor; unlike the time of day it says nothing of what else
-/// the machine is doing.
-fn processor_time() -> Duration {
-    #[repr(C)]
-    struct Time {
-        seconds: i64,
-        nanoseconds: i64,
-    }
-    unsafe extern "C" {
-        fn clock_gettime(clock: i32, time: *mut Time) -> i32;
-    }
-    const THREAD: i32 = 3;
-    let mut time = Time { seconds: 0, nanoseconds: 0 };
-    // SAFETY: the structure is that of 64-bit Linux, for which the example is.
-    let result = unsafe { clock_gettime(THREAD, &mut time) };
-    assert_eq!(result, 0);
-    Duration::new(time.seconds as u64, time.nanoseconds as u32)
 }
 
 fn pointwise(inputs: usize, outputs: usize) -> Pointwise {

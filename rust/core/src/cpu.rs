@@ -22,10 +22,13 @@ pub(crate) enum Kind {
     /// Which every 64-bit Arm processor has that runs a system with floating point.
     #[cfg(target_arch = "aarch64")]
     Neon,
+    /// Of WebAssembly. There is nothing to detect: a module that has them runs only where they are.
+    #[cfg(target_feature = "simd128")]
+    Simd128,
 }
 
 /// Environment variable that lowers the level: `scalar`, then `avx2` or `avx512` on x86-64, `neon`
-/// on Arm.
+/// on Arm, `simd128` in WebAssembly.
 const VARIABLE: &str = "UI2C_CPU";
 
 impl Level {
@@ -58,6 +61,8 @@ impl Level {
             Kind::Avx2 | Kind::Avx512 => true,
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => false,
+            #[cfg(target_feature = "simd128")]
+            Kind::Simd128 => false,
         }
     }
 
@@ -76,7 +81,9 @@ impl fmt::Display for Level {
 const KINDS: [Kind; 3] = [Kind::Scalar, Kind::Avx2, Kind::Avx512];
 #[cfg(target_arch = "aarch64")]
 const KINDS: [Kind; 2] = [Kind::Scalar, Kind::Neon];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(target_feature = "simd128")]
+const KINDS: [Kind; 2] = [Kind::Scalar, Kind::Simd128];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")))]
 const KINDS: [Kind; 1] = [Kind::Scalar];
 
 impl Kind {
@@ -89,6 +96,8 @@ impl Kind {
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => "simd128",
         }
     }
 
@@ -111,6 +120,8 @@ impl Kind {
                     && has!("avx512vnni")
                     && has!("bmi2")
             }
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => true,
             // The loops take the first element in memory as the first of a vector.
             #[cfg(target_arch = "aarch64")]
             Self::Neon => {

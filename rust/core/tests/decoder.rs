@@ -233,6 +233,21 @@ fn limits_hold_before_anything_is_made() {
     assert!(matches!(*error, Error::Limit { .. }), "{error}");
 }
 
+/// The largest picture that a header can name, whose work space no address of 32 bits counts.
+#[test]
+fn the_largest_picture_takes_more_than_is_wanted() {
+    let (header, _) = units(&bytes("eight.ui2c"));
+    let header = SequenceHeader { width: 65_535, height: 65_535, ..header };
+    let stream = Writer::new(header).unwrap().start().unwrap();
+    // The pictures alone fit.
+    let limits = Limits { max_pixels: u64::MAX, max_memory: 64 << 30, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let mut decoder = Decoder::new(Given(model(), 1), options);
+    let (_, result) = decode(&mut decoder, &stream, stream.len());
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("to decode, at most 68719476736 are wanted"), "{error}");
+}
+
 #[test]
 fn a_damaged_model_file_is_refused() {
     let whole = bytes("nano.safetensors");

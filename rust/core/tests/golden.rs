@@ -1,9 +1,12 @@
 //! The golden files of format 1.0: what they decode to, and that they are still written like this.
 
+mod threads;
+
 use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
+use threads::with_threads;
 use ui2c_core::bitstream::{CodedUnit, Content, Limits, Parser, Writer};
 use ui2c_core::cpu::Level;
 use ui2c_core::motion::field;
@@ -82,7 +85,6 @@ fn bytes_are_as_ever_at_every_level_and_number_of_threads() {
     let (tables, (contents, units)) = (tables(), contents());
     let golden = read("coder.ui2c");
     for threads in [1, 2, 8] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         for &level in Level::available() {
             let encode = |(number, unit): (usize, &Unit)| {
                 let mut encoder = Encoder::with_level(level);
@@ -91,7 +93,7 @@ fn bytes_are_as_ever_at_every_level_and_number_of_threads() {
                 encoder.finish(lanes).unwrap()
             };
             let streams: Vec<_> =
-                pool.install(|| units.par_iter().enumerate().map(encode).collect());
+                with_threads(threads, || units.par_iter().enumerate().map(encode).collect());
             assert!(write(&contents, &streams) == golden, "{threads} threads at {level}");
         }
     }

@@ -1,7 +1,10 @@
 //! Every level of the processor and every number of threads give the same bytes and symbols.
 
+mod threads;
+
 use proptest::prelude::*;
 use rayon::prelude::*;
+use threads::with_threads;
 use ui2c_core::Error;
 use ui2c_core::cpu::Level;
 use ui2c_core::rans::{Decoder, Encoder, Loops, MAX_LOG2_LANES, Tables};
@@ -210,9 +213,8 @@ fn threads_do_not_change_bytes() {
         (0..12).map(|unit| vec![segment(3000 * unit, 3, unit as u64 + 9, 500)]).collect();
     let plain: Vec<_> = units.iter().map(|unit| encode_plainly(&tables, unit, None)).collect();
     for threads in [1, 2, 8] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         for &level in Level::available() {
-            let streams: Vec<_> = pool.install(|| {
+            let streams: Vec<_> = with_threads(threads, || {
                 units.par_iter().map(|unit| encode(level, &tables, unit, None)).collect()
             });
             assert!(streams == plain, "{threads} threads at {level}");

@@ -1,9 +1,11 @@
 //! All kernels and numbers of threads give what the definition gives, bit for bit.
 
 mod noise;
+mod threads;
 
 use noise::Noise;
 use proptest::prelude::*;
+use threads::with_threads;
 use ui2c_core::Error;
 use ui2c_core::network::{Block, BlockLayer, Depthwise, Loops, Pointwise, PointwiseLayer, Weights};
 
@@ -81,10 +83,6 @@ impl Next for f32 {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
-}
-
-fn with_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
 fn pointwise(layer: &Pointwise, loops: Loops, x: &[f32]) -> Vec<u32> {

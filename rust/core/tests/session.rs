@@ -2,6 +2,7 @@
 //! that are none are refused.
 
 mod noise;
+mod threads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use noise::Noise;
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
+use threads::with_threads;
 use ui2c_core::Error;
 use ui2c_core::motion::{Field, Plane, Sample};
 use ui2c_core::network::{Loops, Model, Planes, Session};
@@ -225,10 +227,6 @@ fn run<S: Sample>(
         results.frames.extend([0, 1].map(|k| session.frame(k, &known[k]).unwrap()));
     }
     results
-}
-
-fn with_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
 #[test]

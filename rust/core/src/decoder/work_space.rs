@@ -4,14 +4,14 @@ use crate::network::{Config, FRAMES};
 use crate::unit::Geometry;
 
 /// Bytes beside what grows with the picture: scratch of layers and coders.
-const FIXED: usize = 1 << 20;
+const FIXED: u64 = 1 << 20;
 
 /// Pictures of the coded size at once: reference, predictions, decoded and shown ones, and copies
 /// with edges.
-const PICTURES: usize = 10;
+const PICTURES: u64 = 10;
 
 /// Luma samples of a position.
-const POSITION: usize = 64;
+const POSITION: u64 = 64;
 
 /// Channels of a packed frame.
 const FRAME_CHANNELS: usize = 96;
@@ -34,9 +34,11 @@ pub(super) fn work_space(config: &Config, geometry: &Geometry) -> u64 {
 /// It follows [`crate::network::Session`] and [`crate::unit::UnitDecoder`]; a test counts what they
 /// allocate.
 fn allocated(config: &Config, geometry: &Geometry) -> u64 {
-    let positions = geometry.coded_width() * geometry.coded_height() / POSITION;
+    // In 64 bits everywhere: what does not fit an address space is to be refused, not to wrap.
+    let pixels = geometry.coded_width() as u64 * geometry.coded_height() as u64;
+    let positions = pixels / POSITION;
     let sample = if geometry.bit_depth == 8 { 1 } else { 2 };
-    let pictures = PICTURES * positions * POSITION * 3 / 2 * sample;
+    let pictures = PICTURES * pixels * 3 / 2 * sample;
     let (trunk, latent) = (config.trunk, config.latent / 4);
     let (inner, frames) = (config.entropy.div_ceil(2), FRAMES * FRAME_CHANNELS);
     // Floats of a position in each step. The last feature, tap and context are always there.
@@ -44,6 +46,6 @@ fn allocated(config: &Config, geometry: &Geometry) -> u64 {
     let prior = 3 * trunk + trunk.max(7 * latent) + 4 * inner + config.prior;
     let feature = 8 * trunk + 5 * latent + inner;
     let frame = 3 * trunk + 3 * config.head + 2 * frames;
-    let floats = context.max(prior).max(feature).max(frame) * positions;
-    (FIXED + pictures + floats * size_of::<f32>()) as u64
+    let floats = context.max(prior).max(feature).max(frame) as u64 * positions;
+    FIXED + pictures + floats * size_of::<f32>() as u64
 }

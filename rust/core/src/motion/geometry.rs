@@ -140,6 +140,7 @@ impl Lattice {
     }
 
     /// The displacement between vectors that are all this one, in sixteenths: a whole number.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub fn displacement(&self, vector: Vector) -> [i32; 2] {
         vector.map(|c| (i32::from(c) << (2 * self.step.ilog2() + 2)) >> self.shift)
     }
@@ -226,6 +227,7 @@ impl Displacements {
     }
 
     /// Repeats the displacement before a range in all of it.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub fn repeat(&mut self, range: Range<usize>) {
         for row in [&mut self.dx, &mut self.dy] {
             let last = row[range.start - 1];

@@ -9,6 +9,8 @@ use super::kernels::pointwise::Forward;
 use super::parameters::{Pointwise, Weights};
 #[cfg(target_arch = "aarch64")]
 use super::simd::neon;
+#[cfg(target_feature = "simd128")]
+use super::simd::wasm::Simd128;
 use super::simd::{Simd, Task};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{avx2, avx512};
@@ -47,6 +49,8 @@ impl Loops {
                 Kind::Avx512 => false,
                 #[cfg(target_arch = "aarch64")]
                 Kind::Neon => neon::NeonDot::is_detected(),
+                #[cfg(target_feature = "simd128")]
+                Kind::Simd128 => false,
             };
             let plain = Self { level, dot_products: false };
             [plain].into_iter().chain(more.then_some(Self { level, dot_products: true }))
@@ -91,6 +95,8 @@ impl Loops {
             #[cfg(target_arch = "aarch64")]
             // SAFETY: as above, and dot products were detected.
             (Kind::Neon, true) => Ok(unsafe { neon::NeonDot::new() }.run(task)),
+            #[cfg(target_feature = "simd128")]
+            (Kind::Simd128, _) => Ok(Simd128.run(task)),
         }
     }
 }
@@ -108,7 +114,8 @@ impl fmt::Display for Loops {
 
 fn measure() -> Loops {
     let mut candidates = Loops::right();
-    // The plain loops are for where there are no others.
+    // The plain loops are for where there are no others. WebAssembly, which may have no clock, has
+    // one kind of others at most.
     candidates.retain(|loops| loops.level != Level::SCALAR);
     if let [] | [_] = candidates[..] {
         return candidates.first().copied().unwrap_or(Loops::SCALAR);

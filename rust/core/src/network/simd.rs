@@ -6,6 +6,8 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
+#[cfg(target_feature = "simd128")]
+pub(super) mod wasm;
 
 use super::kernels::product::{Finish, Product};
 use super::kernels::quantise::Int8;
@@ -22,6 +24,10 @@ pub(super) trait Simd: Copy {
     /// Most positions whose two sums stay in registers, beside two weights, an input and what else
     /// a product takes; at least as many as hide how long a sum takes. 6 at most.
     const GROUP: usize;
+
+    /// Bytes that an input of 8 bits, and its weight, take in products: 1, or 2 where products of
+    /// words are faster.
+    const BYTES_INT8: usize = 1;
 
     /// What is added to quantised inputs of 8 bits: where these are multiplied as unsigned bytes.
     const OFFSET: i32;
@@ -62,9 +68,10 @@ pub(super) trait Simd: Copy {
     /// The largest of all lanes.
     fn largest(self, x: Self::Integers) -> i32;
 
-    /// Adds to each lane its four products of 8 bits, `x` with the offset, `w` of 7 bits.
+    /// Adds to each lane its products of inputs of 8 bits, which have the offset, with weights of 7
+    /// bits: as many as four bytes hold.
     fn dot_int8(self, sum: Self::Integers, x: Self::Integers, w: Self::Integers) -> Self::Integers;
-    /// A whole product of bytes.
+    /// A whole product of inputs of 8 bits.
     #[inline(always)]
     fn multiply_int8<F: Finish>(self, product: Product<'_, Int8, F>) {
         product.by_groups(self);
@@ -73,11 +80,12 @@ pub(super) trait Simd: Copy {
     /// Adds to each lane its two products of 16 bits, of 12 at most.
     fn dot_wide(self, sum: Self::Integers, x: Self::Integers, w: Self::Integers) -> Self::Integers;
 
-    /// Rounds to nearest even, adds the offset, and stores as bytes; values are within ±127.
+    /// Rounds to nearest even, adds the offset, and stores as inputs of 8 bits, as many as fit; values
+    /// are within ±127.
     ///
     /// # Safety
     /// Four times as many bytes as lanes can be written.
-    unsafe fn store_bytes(self, to: *mut u8, x: [Self::Floats; 4]);
+    unsafe fn store_int8(self, to: *mut u8, x: [Self::Floats; 4]);
     /// Rounds to nearest even and stores as 16 bits; values are within ±2047.
     ///
     /// # Safety

@@ -89,7 +89,8 @@ fn choice(log2_lanes: u8) -> Choice {
 }
 
 fn measure() -> [Choice; COUNT] {
-    if Level::available().len() == 1 {
+    // WebAssembly has no others and may have no clock.
+    if Level::available().len() == 1 || cfg!(target_family = "wasm") {
         return [PLAIN; COUNT];
     }
     let trial = Trial::new();

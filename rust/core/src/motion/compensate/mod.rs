@@ -169,7 +169,6 @@ fn predict_bytes(
     out: &mut [u8],
 ) {
     match level.kind() {
-        cpu::Kind::Scalar => predict_rows(reference, lattice, vectors, area, 8, held, out),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's.
         cpu::Kind::Avx2 => unsafe {
@@ -185,6 +184,9 @@ fn predict_bytes(
         cpu::Kind::Neon => unsafe {
             neon::predict_area(reference, lattice, vectors, area, held, out);
         },
+        #[cfg(target_feature = "simd128")]
+        cpu::Kind::Simd128 => predict_rows(reference, lattice, vectors, area, 8, held, out),
+        cpu::Kind::Scalar => predict_rows(reference, lattice, vectors, area, 8, held, out),
     }
 }
 

@@ -151,7 +151,6 @@ fn sum_spans_at(
     v: &Span,
 ) -> Vec<Moments> {
     match level.kind() {
-        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, add_column),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's.
         Kind::Avx2 => unsafe { avx2::sum_spans(layout, weights, columns, lattice, v) },
@@ -161,6 +160,9 @@ fn sum_spans_at(
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Kind::Neon => unsafe { neon::sum_spans(layout, weights, columns, lattice, v) },
+        #[cfg(target_feature = "simd128")]
+        Kind::Simd128 => sum_spans_with(layout, weights, columns, lattice, v, add_column),
+        Kind::Scalar => sum_spans_with(layout, weights, columns, lattice, v, add_column),
     }
 }
 

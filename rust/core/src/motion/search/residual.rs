@@ -51,7 +51,6 @@ fn measure(
     out: &mut Residual,
 ) {
     match level.kind() {
-        Kind::Scalar => measure_with(prediction, frame, area, cost, out, transform),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is one of this processor's.
         Kind::Avx2 => unsafe { avx2::measure(prediction, frame, area, cost, out) },
@@ -61,6 +60,9 @@ fn measure(
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Kind::Neon => unsafe { neon::measure(prediction, frame, area, cost, out) },
+        #[cfg(target_feature = "simd128")]
+        Kind::Simd128 => measure_with(prediction, frame, area, cost, out, transform),
+        Kind::Scalar => measure_with(prediction, frame, area, cost, out, transform),
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod pack;
 pub(super) mod pointwise;
 pub(super) mod product;
 pub(super) mod quantise;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AVX2 sums in 16 bits"))]
 pub(super) mod runs;
 
 /// Most positions of a tile: whole groups of all instructions.

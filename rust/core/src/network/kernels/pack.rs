@@ -88,10 +88,14 @@ impl Task for Pack<'_> {
         let row = |n: usize| n * layer.inputs..(n + 1) * layer.inputs;
         match &layer.weights {
             Weights::Int8(weights) => {
-                panels.groups = layer.inputs / 4;
+                let inputs = 4 / S::BYTES_INT8;
+                panels.groups = layer.inputs / inputs;
                 let at = |n: usize, group: usize| {
-                    let four = &weights[row(n)][4 * group..];
-                    i32::from_le_bytes(std::array::from_fn(|k| four[k] as u8))
+                    let weights = &weights[row(n)][inputs * group..];
+                    match S::BYTES_INT8 {
+                        1 => i32::from_le_bytes(std::array::from_fn(|k| weights[k] as u8)),
+                        _ => two(weights[0].into(), weights[1].into()),
+                    }
                 };
                 panels.weights = in_order(&outputs, 2 * S::LANES, panels.groups, at);
                 if S::SHORT_SUMS {
@@ -107,14 +111,19 @@ impl Task for Pack<'_> {
                 panels.wide = true;
                 panels.groups = layer.inputs / 2;
                 let at = |n: usize, group: usize| {
-                    let two = &weights[row(n)][2 * group..];
-                    i32::from(two[1]) << 16 | i32::from(two[0] as u16)
+                    let weights = &weights[row(n)][2 * group..];
+                    two(weights[0], weights[1])
                 };
                 panels.weights = in_order(&outputs, 2 * S::LANES, panels.groups, at);
             }
         }
         panels
     }
+}
+
+/// As four bytes, the first lowest.
+fn two(first: i16, second: i16) -> i32 {
+    i32::from(second) << 16 | i32::from(first as u16)
 }
 
 /// Four bytes of weights each, zeros where there is no output.

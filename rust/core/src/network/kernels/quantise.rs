@@ -9,9 +9,13 @@ use super::product::{Finish, Product};
 pub(in super::super) trait Kind: Copy {
     /// Largest magnitude.
     const LEVELS: f32;
-    const BYTES: usize;
+
+    fn bytes<S: Simd>() -> usize;
+
     /// Vectors of floats that are stored at once.
-    const VECTORS: usize;
+    fn vectors<S: Simd>() -> usize {
+        4 / Self::bytes::<S>()
+    }
 
     fn zero<S: Simd>() -> u8;
 
@@ -20,7 +24,7 @@ pub(in super::super) trait Kind: Copy {
     /// All of a product.
     fn multiply<S: Simd, F: Finish>(s: S, product: Product<'_, Self, F>);
 
-    /// Stores the first [`Self::VECTORS`], rounded.
+    /// Stores the first [`Self::vectors`], rounded.
     ///
     /// # Safety
     /// Four times as many bytes as lanes can be written.
@@ -35,8 +39,10 @@ pub(super) struct Wide;
 
 impl Kind for Int8 {
     const LEVELS: f32 = LEVELS_INT8;
-    const BYTES: usize = 1;
-    const VECTORS: usize = 4;
+
+    fn bytes<S: Simd>() -> usize {
+        S::BYTES_INT8
+    }
 
     fn zero<S: Simd>() -> u8 {
         S::OFFSET as u8
@@ -55,14 +61,16 @@ impl Kind for Int8 {
     #[inline(always)]
     unsafe fn store<S: Simd>(s: S, to: *mut u8, x: [S::Floats; 4]) {
         // SAFETY: what the caller promises.
-        unsafe { s.store_bytes(to, x) }
+        unsafe { s.store_int8(to, x) }
     }
 }
 
 impl Kind for Wide {
     const LEVELS: f32 = LEVELS_WIDE;
-    const BYTES: usize = 2;
-    const VECTORS: usize = 2;
+
+    fn bytes<S: Simd>() -> usize {
+        2
+    }
 
     fn zero<S: Simd>() -> u8 {
         0
@@ -111,7 +119,7 @@ pub(super) fn quantise<S: Simd, K: Kind>(
 fn quantise_position<S: Simd, K: Kind>(s: S, r: &[f32], x: &[f32], row: &mut [u8]) -> f32 {
     let inputs = r.len();
     assert!(x.len() == inputs && inputs.is_multiple_of(S::LANES));
-    assert!(row.len() >= (K::BYTES * inputs).next_multiple_of(4 * S::LANES));
+    assert!(row.len() >= (K::bytes::<S>() * inputs).next_multiple_of(4 * S::LANES));
     let scaled = Scaled { x: x.as_ptr(), r: r.as_ptr() };
     let mut most = [s.zeros(); 2];
     let mut c = 0;
@@ -136,22 +144,22 @@ fn quantise_position<S: Simd, K: Kind>(s: S, r: &[f32], x: &[f32], row: &mut [u8
     let mut c = 0;
     // SAFETY: as above, and the row is long enough, as was asserted.
     unsafe {
-        while c + K::VECTORS * S::LANES <= inputs {
+        while c + K::vectors::<S>() * S::LANES <= inputs {
             let mut vectors = [factor; 4];
-            for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+            for (k, vector) in vectors[..K::vectors::<S>()].iter_mut().enumerate() {
                 *vector = s.mul(scaled.at(s, c + k * S::LANES), factor);
             }
-            K::store(s, to.add(K::BYTES * c), vectors);
-            c += K::VECTORS * S::LANES;
+            K::store(s, to.add(K::bytes::<S>() * c), vectors);
+            c += K::vectors::<S>() * S::LANES;
         }
         if c < inputs {
             let mut vectors = [s.splat(0.0); 4];
-            for (k, vector) in vectors[..K::VECTORS].iter_mut().enumerate() {
+            for (k, vector) in vectors[..K::vectors::<S>()].iter_mut().enumerate() {
                 if c + k * S::LANES < inputs {
                     *vector = s.mul(scaled.at(s, c + k * S::LANES), factor);
                 }
             }
-            K::store(s, to.add(K::BYTES * c), vectors);
+            K::store(s, to.add(K::bytes::<S>() * c), vectors);
         }
     }
     largest / K::LEVELS

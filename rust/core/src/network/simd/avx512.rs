@@ -129,7 +129,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, x: [__m512; 4]) {
+    unsafe fn store_int8(self, to: *mut u8, x: [__m512; 4]) {
         // SAFETY: as above, and the caller promises that it can be written.
         unsafe {
             for (k, x) in x.into_iter().enumerate() {

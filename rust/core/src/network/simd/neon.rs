@@ -155,7 +155,7 @@ macro_rules! implement {
             }
 
             #[inline(always)]
-            unsafe fn store_bytes(self, to: *mut u8, x: [float32x4_t; 4]) {
+            unsafe fn store_int8(self, to: *mut u8, x: [float32x4_t; 4]) {
                 // SAFETY: as above, and the caller promises that it can be written.
                 unsafe {
                     let low = vcombine_s16(

@@ -52,6 +52,7 @@ type Encode = unsafe fn(&[Row], &mut States, &[u16], &mut [u16], &mut usize) -> 
 ///
 /// Stops before a round for which `indexes` or the words might not suffice, and after a round with
 /// an escape, which is left as `ESCAPE`.
+#[cfg_attr(target_family = "wasm", expect(unreachable_code, unused_variables))]
 pub(super) fn decode(
     loops: Loops,
     log2_lanes: u8,
@@ -114,6 +115,8 @@ pub(super) fn compact(level: Level, indexes: &[u8], skip: u8, out: &mut [u8]) ->
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Kind::Neon => unsafe { neon::compact(indexes, skip, out) },
+        #[cfg(target_feature = "simd128")]
+        Kind::Simd128 => scalar::compact(indexes, skip, out),
         Kind::Scalar => scalar::compact(indexes, skip, out),
     }
 }
@@ -133,6 +136,8 @@ pub(super) fn expand(level: Level, indexes: &[u8], skip: u8, count: usize, symbo
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Kind::Neon => unsafe { neon::expand(indexes, skip, count, symbols) },
+        #[cfg(target_feature = "simd128")]
+        Kind::Simd128 => scalar::expand(indexes, skip, count, symbols),
         Kind::Scalar => scalar::expand(indexes, skip, count, symbols),
     }
 }
@@ -168,6 +173,8 @@ pub(super) fn keys(
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Kind::Neon => unsafe { neon::keys(largest, indexes, symbols, skip, out) },
+        #[cfg(target_feature = "simd128")]
+        Kind::Simd128 => scalar::keys(largest, indexes, symbols, skip, out),
         Kind::Scalar => scalar::keys(largest, indexes, symbols, skip, out),
     }
 }
@@ -175,6 +182,7 @@ pub(super) fn keys(
 /// Codes rounds on 2^`log2_lanes` lanes, last first, and puts words from `position` on, the last of
 /// the stream first; returns how many keys are left. Stops where fewer words than a round's and
 /// `WORD_SLACK` are free. `keys` must be whole rounds.
+#[cfg_attr(target_family = "wasm", expect(unreachable_code, unused_variables))]
 pub(super) fn encode(
     level: Level,
     log2_lanes: u8,

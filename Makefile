@@ -1,6 +1,7 @@
 # make demo: a short real clip there and back, with sizes and quality.
 # make test: everything that a change must pass.
 # make test-arm: the native core's tests for 64-bit Arm, cross-compiled, under an emulator.
+# make test-wasm: the decoder as WebAssembly, built and run under node.
 # make sanitize: the native core's tests under AddressSanitizer, at each level of instructions.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ USABLE := $(VENV)/.usable
 NATIVE := Cargo.toml Cargo.lock pyproject.toml \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: demo test lint test-rust test-python test-arm sanitize clean
+.PHONY: demo test lint test-rust test-python test-arm test-wasm sanitize clean
 
 demo: $(USABLE)
 	$(BIN)/python examples/demo.py
@@ -44,6 +45,12 @@ test-arm:
 	for level in scalar neon; do \
 		UI2C_CPU=$$level cargo test -p ui2c-core --lib --tests --target $(ARM) || exit 1; \
 	done
+
+# The toolchain must have the target, and node be there.
+WASM := wasm32-unknown-unknown
+test-wasm:
+	cargo build --release -p ui2c-wasm --target $(WASM) --target-dir target
+	UI2C_WASM=target/$(WASM)/release/ui2c.wasm node --test rust/wasm/tests/decode.test.mjs
 
 # Sanitizers are still an unstable option, but their runtimes come with the stable compiler. The
 # target must be named so that build scripts are left out; documentation tests are, too.
